@@ -1,0 +1,75 @@
+"""prefsim: bandits and preference games, right, provably and fast.
+
+    import prefsim as ps
+
+    game = ps.games.rock_paper_scissors().replace(beta=0.1)
+    data = ps.run(game, ["egpo", ("nash_md", {"step": 0.1})], horizon=1000)
+    duels = ps.run(ps.bandits.arxiv_six_rankers(), ["rucb", "double_thompson"], horizon=100_000, runs=40)
+    ps.plot(duels).savefig("regret.pdf")
+    ps.verify("egpo")
+
+Names are imported when first used, so that ``import prefsim`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+_HOME = {
+    "Agent": "agent",
+    "Bandit": "bandit",
+    "Claim": "claim",
+    "DivergenceWarning": "run",
+    "Equilibrium": "equilibrium",
+    "EquilibriumError": "equilibrium",
+    "Experiment": "experiment",
+    "Grid": "experiment",
+    "PreferenceGame": "game",
+    "Spec": "experiment",
+    "add_path": "registry",
+    "agent": "agent",
+    "duality_gap": "metrics",
+    "list_algorithms": "registry",
+    "list_claims": "registry",
+    "list_problems": "registry",
+    "load": "results",
+    "plot": "plots",
+    "run": "run",
+    "save": "results",
+    "solve_equilibrium": "equilibrium",
+    "summarize": "tournament",
+    "verify": "claim",
+}
+_PACKAGES = ("bandits", "games")
+
+__all__ = ["__version__", *sorted((*_HOME, *_PACKAGES))]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from prefsim.results import package_version
+
+        return package_version("prefsim")
+    if name in _PACKAGES:
+        return import_module(f"prefsim.{name}")
+    if name in _HOME:
+        return getattr(import_module(f"prefsim.{_HOME[name]}"), name)
+    raise AttributeError(f"prefsim has no attribute {name!r}; it offers {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps ``ps.run`` the function: importing ``prefsim.run`` would bind the module of that name here."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,1 @@
+"""Theorems, a file per paper; each file lists its claims in ``CLAIMS``."""

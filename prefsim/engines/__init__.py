@@ -1,0 +1,1 @@
+"""How rules are executed: the plain reading (``reference``) and the compiled one (``numba``)."""

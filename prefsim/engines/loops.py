@@ -1,0 +1,98 @@
+"""The loops around the rules, written once: the reference engine runs them as they stand, Numba compiles their text.
+
+The names in capitals and the rule functions are free here; an engine binds them to one algorithm on one problem
+(``reference.bind``, ``numba.Runner``). ``NamedTuple`` fields are described where the rules' contract is
+(``docs/extending.md``).
+"""
+
+# ruff: noqa: F821
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from prefsim.noise import open_stream, seek, uniform
+
+
+class Iterate(NamedTuple):
+    """What a solver's rule may look at: named log-policies of shape (..., n) and two numbers."""
+
+    current: Any
+    """The policy about to move."""
+    reference: Any
+    """The reference policy ``mu``."""
+    half: Any
+    """What the previous phase of this iteration arrived at."""
+    previous: Any
+    """The policy one iteration earlier (the start, at ``t = 0``)."""
+    beta: Any
+    """The game's temperature."""
+    t: Any
+    """Iteration number, from 0."""
+
+
+def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out):
+    """Play runs ``first .. last - 1`` of one policy on one instance; fill cumulative regrets ``out[run, slot, metric]``.
+
+    `keys` holds the two key words of the streams for the environment, the policy and the order of the arms. The arms
+    are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering.
+    """
+    for run in range(first, last):
+        world = open_stream(keys[0], keys[1], instance, run)
+        luck = open_stream(keys[2], keys[3], instance, run)
+        shuffle = open_stream(keys[4], keys[5], instance, run)
+        order = np.arange(problem.arms)
+        for i in range(problem.arms - 1, 0, -1):
+            j = int(uniform(shuffle) * (i + 1))
+            order[i], order[j] = order[j], order[i]
+        state = allocate(problem)
+        init(hyper, state, problem)
+        total = np.zeros(out.shape[2])
+        slot = 1 if record[0] == 0 else 0
+        for t in range(1, problem.horizon + 1):
+            seek(world, t)
+            seek(luck, t)
+            action = act(hyper, state, problem, t, luck)
+            played = place(order, action)
+            signal = feedback(truth, played, t, world)
+            learn(hyper, state, problem, t, action, signal)
+            cost = regrets(truth, played)
+            for m in range(len(cost)):
+                total[m] += cost[m]
+            if t == record[slot]:
+                for m in range(len(cost)):
+                    out[run, slot, m] = total[m]
+                slot += 1
+
+
+def place_arm(order, action):
+    """True arm behind the presented one."""
+    if action < 0 or action >= len(order):
+        raise IndexError("a policy played an arm that does not exist")
+    return order[action]
+
+
+def place_pair(order, action):
+    """True pair of arms behind the presented one."""
+    return place_arm(order, action[0]), place_arm(order, action[1])
+
+
+def play_game(hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last):
+    """Advance rows ``first .. last - 1`` (instance-major) from iteration `start` to `stop`, row by row, in place.
+
+    `total` gathers the policies of iterations ``start .. stop - 1`` where it has rows.
+    """
+    runs = len(current) // len(beta)
+    for row in range(first, last):
+        i = row // runs
+        hyper = make_hyper(hypers[i])
+        for t in range(start, stop):
+            if len(total) > 0:
+                total[row] += np.exp(current[row])
+            for phase in range(PHASES):
+                iterate = Iterate(current[row], reference[i], half[row], previous[row], beta[i], t)
+                gain = win_rates(preference[i], opponent(hyper, iterate, phase))
+                half[row] = log_normalize(target(hyper, iterate, gain, phase))
+            previous[row] = current[row]
+            current[row] = half[row]

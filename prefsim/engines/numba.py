@@ -1,0 +1,292 @@
+"""The compiled engine: the same rule files and the same loops, through Numba.
+
+For every algorithm a runner module is written into the cache folder: imports of the rule functions followed by the text
+of the loop. Its name is a hash of all the sources it compiles, because Numba's own file cache looks at one file only
+and would not notice an edited rule. Runners release the GIL and work on ranges of runs, so threads share the work and
+no split of runs changes a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+from prefsim import bandit, noise, ops, trace
+from prefsim.engines import loops, numba_ops, reference
+
+_registered: set[int] = set()
+
+
+def threads() -> int:
+    """Threads to use: ``PREFSIM_THREADS``, or one per core this process may run on."""
+    given = os.environ.get("PREFSIM_THREADS", "")
+    if given:
+        if not given.isdigit() or int(given) == 0:
+            raise ValueError(f"PREFSIM_THREADS must be a whole number >= 1; got {given!r}.")
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Folder of compiled runners: ``PREFSIM_CACHE``, or ``~/.cache/prefsim``, or a temporary one if not writable."""
+    folder = Path(os.environ.get("PREFSIM_CACHE") or Path.home() / ".cache" / "prefsim")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="prefsim-"))
+
+
+def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[int], None] | None = None) -> None:
+    """Call ``work(first, last)`` over ranges that cover ``0 .. count - 1``, on all threads."""
+    workers = min(threads(), count)
+    # Several ranges a thread level out uneven runs; with a progress bar, enough of them to see it move.
+    pieces = min(count, workers * (16 if progress else 4)) if workers > 1 or progress else 1
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+
+    def piece(bounds: tuple[int, int]) -> None:
+        work(*bounds)
+        if progress:
+            progress(bounds[1] - bounds[0])
+
+    if workers == 1:
+        for bounds in ranges:
+            piece(bounds)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(piece, ranges))
+
+
+def _compilable(function: FunctionType, sources: dict[str, str], constants: list[str], seen: set[int]) -> None:
+    """Register `function` and every Python function it reaches with Numba, and collect their sources."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    module = sys.modules[function.__module__]
+    sources.setdefault(function.__module__, inspect.getsource(module))
+    if function not in numba_ops.ROWS:
+        for name in function.__code__.co_names:
+            value = function.__globals__.get(name)
+            if isinstance(value, FunctionType):
+                _compilable(value, sources, constants, seen)
+            elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
+                constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
+        if id(function) not in _registered:
+            _registered.add(id(function))
+            register_jitable(function)
+
+
+def compile_runner(loop: FunctionType, header: str, names: dict[str, Any], entry: str) -> Any:
+    """Write and import the runner module: `header`, the text of `loop`, and `entry`, all compiled by Numba.
+
+    Parameters
+    ----------
+    loop : function
+        One of :mod:`prefsim.engines.loops`.
+    header : str
+        Lines before the loop, defining helpers the loop needs.
+    names : dict
+        Objects the text refers to by name: functions, classes, constants.
+    entry : str
+        Text of ``def run(...)`` that calls the loop; its compiled code is cached on disk.
+    """
+    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit)}
+    constants: list[str] = []
+    imports = []
+    for name, value in names.items():
+        if isinstance(value, FunctionType):
+            _compilable(value, sources, constants, set())
+        if isinstance(value, (FunctionType, type)):
+            sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
+            imports.append(f"from {value.__module__} import {value.__name__} as {name}")
+        else:
+            imports.append(f"{name} = {value!r}")
+    text = "\n".join(
+        [
+            "# Written by prefsim.engines.numba; its name is a hash of everything it compiles.",
+            "import numpy as np",
+            "from numba import njit",
+            *imports,
+            header,
+            "@njit(nogil=True)\n" + inspect.getsource(loop),
+            "@njit(nogil=True, cache=True)\n" + entry,
+        ]
+    )
+    material = "\0".join([numba.__version__, text, *sorted(constants), *(f"{k}\0{sources[k]}" for k in sorted(sources))])
+    return _import(text, hashlib.blake2b(material.encode(), digest_size=12).hexdigest())
+
+
+@cache
+def _import(text: str, digest: str) -> Any:
+    name = f"prefsim_runner_{digest}"
+    file = cache_folder() / f"{name}.py"
+    if not file.exists():
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+        os.replace(temporary, file)  # whole or not at all, whoever else writes it
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules[name] = module
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module.run
+
+
+def _literal(hyper: type, values: str) -> str:
+    """Text that rebuilds `hyper` from floats, restoring integers and booleans."""
+    wrap = {bool: "{} != 0.0", int: "int({})", float: "{}"}
+    fields = [wrap[type(d)].format(f"{values}[{k}]") for k, d in enumerate(hyper._field_defaults.values())]  # type: ignore[attr-defined]
+    return f"Hyper({', '.join(fields)})"
+
+
+def _floats(hyper: Any) -> NDArray[np.float64]:
+    return np.array([float(value) for value in hyper])
+
+
+_NOISE = {"open_stream": noise.open_stream, "seek": noise.seek, "uniform": noise.uniform}
+
+
+@cache
+def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
+    shapes = {"float64": "np.float64", "int64": "np.int64"}
+    fields = []
+    for kind, shape in policy.State._field_defaults.values():
+        size = ", ".join(f"problem.{a}" if isinstance(a, str) else str(a) for a in shape)
+        fields.append(f"np.zeros(({size},), {shapes[kind]})")
+    header = f"@njit\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
+    worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
+    entry = (
+        f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out):\n"
+        f"    play_bandit({_literal(policy.Hyper, 'hyper')}, Truth({worlds}), Problem(arms, horizon),\n"
+        "                keys, instance, first, last, record, out)\n"
+    )
+    names = {
+        **_NOISE,
+        "Hyper": policy.Hyper,
+        "State": policy.State,
+        "Truth": environment.Truth,
+        "Problem": bandit.Problem,
+        "init": policy.init,
+        "act": reference.action_rule(policy, environment.FEEDBACK),
+        "learn": policy.learn,
+        "place": loops.place_pair if environment.FEEDBACK == "duel" else loops.place_arm,
+        "feedback": environment.feedback,
+        "regrets": environment.regrets,
+    }
+    return compile_runner(loops.play_bandit, header, names, entry)
+
+
+def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., None]:
+    """Compiled counterpart of :func:`prefsim.engines.reference.play_bandit`, same arguments."""
+    run = _bandit_runner(policy, environment)
+
+    def play(hyper: Any, truth: Any, problem: bandit.Problem, *rest: Any) -> None:
+        run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
+
+    return play
+
+
+@cache
+def _body_runner(solver: ModuleType) -> Any:
+    """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
+    header = f"@njit\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
+    arguments = "hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last"
+    entry = f"def run({arguments}):\n    play_game({arguments})\n"
+    names = {
+        "Hyper": solver.Hyper,
+        "Iterate": loops.Iterate,
+        "PHASES": getattr(solver, "PHASES", 1),
+        "opponent": solver.opponent,
+        "target": solver.target,
+        "win_rates": ops.win_rates,
+        "log_normalize": ops.log_normalize,
+    }
+    return compile_runner(loops.play_game, header, names, entry)
+
+
+SCHEDULE_CHUNK = 1024
+"""Iterations whose coefficients are tabulated at a time, for rules that depend on the iteration number."""
+
+
+class GamePlayer(reference.GamePlayer):
+    """Compiled counterpart of :class:`prefsim.engines.reference.GamePlayer`.
+
+    A rule that can be traced runs through one fused kernel fed with its coefficients, any other through its compiled
+    body; `kernel` says which (``"fused"`` or ``"body"``).
+    """
+
+    def __init__(self, solver, hypers, beta, preference, reference, start, average, *, kernel="auto"):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average)
+        rows = (-1, start.shape[-1])
+        self._hypers, self._beta, self._preference, self._reference = hypers, beta, preference, reference
+        self._current, self._previous, self._half = (a.reshape(rows) for a in (self.current, self.previous, self.half))
+        self._total = self.total.reshape(rows) if self.total is not None else np.empty((0, start.shape[-1]))
+        self._scheduled = False
+        self.kernel = kernel
+        if kernel != "body":
+            try:
+                self._table, self._scheduled = self._trace(0)
+                self.kernel = "fused"
+            except trace.Untraceable:
+                if kernel == "fused":
+                    raise
+                self.kernel = "body"
+
+    def _trace(self, t: int) -> tuple[trace.Coefficients, bool]:
+        hyper = self.hyper
+        flat = type(hyper)(*(v[:, 0, 0] if isinstance(v, np.ndarray) else v for v in hyper))
+        return trace.trace(self.solver, flat, self._beta, t)
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        while self.t < stop:
+            upto = min(stop, self.t + SCHEDULE_CHUNK) if self._scheduled else stop
+            self._advance(upto)
+            self.t = upto
+
+    def _advance(self, stop: int) -> None:
+        state = (self._current, self._half, self._previous, self._total)
+        start = self.t
+        if self.kernel == "body":
+            hypers = np.array([_floats(h) for h in self._hypers]).reshape(len(self._hypers), -1)
+            run = _body_runner(self.solver)
+            games = (hypers, self._beta, self._preference, self._reference)
+
+            def work(first: int, last: int) -> None:
+                run(*games, *state, start, stop, first, last)
+        else:
+            if self._scheduled:
+                steps = [self._trace(t)[0] for t in range(start, stop)]
+            else:
+                steps = [self._table]
+            tables = [np.ascontiguousarray(np.stack(field)) for field in zip(*steps, strict=True)]
+            payoff = self._preference - 0.5
+            fused = numba_ops.fused_kernel()
+
+            def work(first: int, last: int) -> None:
+                fused(*tables, payoff, self._reference, *state, start, stop, first, last)
+
+        rows, n = self._current.shape
+        # A thread pool costs some 100 microseconds: worth it only for more arithmetic than that.
+        if rows * n * n * (stop - start) < 2_000_000:
+            work(0, rows)
+        else:
+            parallel(work, rows)

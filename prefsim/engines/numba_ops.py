@@ -1,0 +1,146 @@
+"""What Numba needs beside the rules: one-row twins of the array vocabulary, and the fused kernel of the mirror family."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.extending import overload
+
+from prefsim import ops
+
+ROWS = {ops.logsumexp, ops.log_normalize, ops.softmax, ops.win_rates, ops.kl, ops.span}
+"""Functions of :mod:`prefsim.ops` with a twin here; every other function compiles from its own text."""
+
+
+@overload(ops.logsumexp)
+def _logsumexp(values):  # type: ignore[no-untyped-def]
+    def row(values):  # type: ignore[no-untyped-def]
+        top = values.max()
+        return top + np.log(np.sum(np.exp(values - top)))
+
+    return row
+
+
+@overload(ops.log_normalize)
+def _log_normalize(values):  # type: ignore[no-untyped-def]
+    return lambda values: values - ops.logsumexp(values)
+
+
+@overload(ops.softmax)
+def _softmax(values):  # type: ignore[no-untyped-def]
+    return lambda values: np.exp(ops.log_normalize(values))
+
+
+@overload(ops.span)
+def _span(values):  # type: ignore[no-untyped-def]
+    return lambda values: values.max() - values.min()
+
+
+@overload(ops.win_rates)
+def _win_rates(preference, log_policy):  # type: ignore[no-untyped-def]
+    def row(preference, log_policy):  # type: ignore[no-untyped-def]
+        policy = np.exp(log_policy)
+        rates = np.zeros(len(policy))
+        # Column j of P is 1 - row j: adding rows runs along memory, in one fixed order for every batch and thread.
+        for j in range(len(policy)):
+            for i in range(len(policy)):
+                rates[i] += (1.0 - preference[j, i]) * policy[j]
+        return rates
+
+    return row
+
+
+@overload(ops.kl)
+def _kl(log_p, log_q):  # type: ignore[no-untyped-def]
+    def row(log_p, log_q):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for i in range(len(log_p)):
+            p, q = np.exp(log_p[i]), np.exp(log_q[i])
+            if p == 0.0:
+                total += q
+                continue
+            d = log_q[i] - log_p[i]
+            if abs(d) < 1e-3:
+                total += p * d * d * (0.5 + d * (1 / 6 + d / 24))
+            elif abs(d) <= 1.0:
+                total += p * (np.expm1(d) - d)
+            else:
+                total += q - p - p * d
+        return total
+
+    return row
+
+
+def _fused(opponent, anchor, slope, payoff, reference, current, half, previous, total, start, stop, first, last):  # type: ignore[no-untyped-def]
+    """Advance rows by traced coefficients; arrays as in ``loops.play_game``, tables (steps, instances, phases, ...).
+
+    One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
+    ``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser).
+    """
+    n = current.shape[1]
+    runs = len(current) // len(reference)
+    phases = opponent.shape[2]
+    policy, gain, moved = np.empty(n), np.empty(n), np.empty(n)
+    for row in range(first, last):
+        i = row // runs
+        mu, now, mid, past = reference[i], current[row], half[row], previous[row]
+        for t in range(start, stop):
+            step = t - start if len(opponent) > 1 else 0
+            if len(total) > 0:
+                for y in range(n):
+                    total[row, y] += np.exp(now[y])
+            for phase in range(phases):
+                w = opponent[step, i, phase]
+                top = -np.inf
+                for y in range(n):
+                    moved[y] = _mix(w, now[y], mu[y], mid[y], past[y])
+                    top = max(top, moved[y])
+                mass = 0.0
+                for y in range(n):
+                    policy[y] = np.exp(moved[y] - top)
+                    mass += policy[y]
+                for y in range(n):
+                    gain[y] = 0.0
+                for j in range(n):
+                    q = policy[j] / mass
+                    for y in range(n):
+                        gain[y] -= payoff[i, j, y] * q
+                w = anchor[step, i, phase]
+                s = slope[step, i, phase]
+                top = -np.inf
+                for y in range(n):
+                    moved[y] = _mix(w, now[y], mu[y], mid[y], past[y]) + s * gain[y]
+                    top = max(top, moved[y])
+                mass = 0.0
+                for y in range(n):
+                    mass += np.exp(moved[y] - top)
+                shift = top + np.log(mass)
+                for y in range(n):
+                    mid[y] = moved[y] - shift
+            for y in range(n):
+                past[y] = now[y]
+                now[y] = mid[y]
+
+
+@njit(nogil=True)
+def _mix(w, now, mu, mid, past):  # type: ignore[no-untyped-def]
+    """Weighted sum of the named log-policies; a weight of 0 drops its policy even where that is -inf."""
+    value = 0.0
+    if w[0] != 0.0:
+        value += w[0] * now
+    if w[1] != 0.0:
+        value += w[1] * mu
+    if w[2] != 0.0:
+        value += w[2] * mid
+    if w[3] != 0.0:
+        value += w[3] * past
+    return value
+
+
+@cache
+def fused_kernel() -> Any:
+    """The fused kernel, compiled on first use and cached on disk (it stands alone, so Numba's cache suffices)."""
+    return njit(nogil=True, cache=True)(_fused)

@@ -1,0 +1,108 @@
+"""The plain reading of every rule: Python scalars for bandits, NumPy arrays for games. This engine is the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefsim.bandit import Problem
+from prefsim.engines import loops
+from prefsim.ops import log_normalize, win_rates
+
+
+def action_rule(policy: ModuleType, feedback: str) -> Callable[..., Any]:
+    """The function by which `policy` acts under this kind of feedback (``act_duel`` where it has one for duels)."""
+    return getattr(policy, f"act_{feedback}", policy.act)
+
+
+def allocate(policy: ModuleType) -> Callable[[Problem], Any]:
+    """Return the function that allocates a policy's state, zeros of the declared types and shapes."""
+
+    def state(problem: Problem) -> Any:
+        fields = policy.State._field_defaults.values()
+        sizes = [[getattr(problem, a) if isinstance(a, str) else a for a in shape] for _, shape in fields]
+        return policy.State(*(np.zeros(size, kind) for size, (kind, _) in zip(sizes, fields, strict=True)))
+
+    return state
+
+
+def play_bandit(
+    policy: ModuleType, environment: ModuleType
+) -> Callable[[Any, Any, Problem, Any, int, int, int, Any, Any], None]:
+    """Bind the loop to one policy on one environment, uncompiled."""
+    names = {
+        **vars(loops),
+        "allocate": allocate(policy),
+        "init": policy.init,
+        "act": action_rule(policy, environment.FEEDBACK),
+        "learn": policy.learn,
+        "place": loops.place_pair if environment.FEEDBACK == "duel" else loops.place_arm,
+        "feedback": environment.feedback,
+        "regrets": environment.regrets,
+    }
+    return FunctionType(loops.play_bandit.__code__, names)
+
+
+class GamePlayer:
+    """Iterates one solver on a batch of games, all rows at once.
+
+    Parameters
+    ----------
+    solver : module
+        The rule file.
+    hypers : list of NamedTuple
+        One per instance.
+    beta, preference, reference : ndarray, shapes (instances,), (instances, n, n), (instances, n)
+        The games; `reference` in logarithms.
+    start : ndarray, shape (instances, runs, n)
+        Log-policies to start from.
+    average : bool
+        Whether to gather the sum of iterates.
+    """
+
+    def __init__(
+        self,
+        solver: ModuleType,
+        hypers: list[Any],
+        beta: NDArray[np.float64],
+        preference: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        start: NDArray[np.float64],
+        average: bool,
+    ) -> None:
+        self.solver = solver
+        self.phases = getattr(solver, "PHASES", 1)
+        self.hyper = stack(hypers)
+        self.beta = beta[:, None, None]
+        self.preference = preference[:, None]
+        self.reference = reference[:, None]
+        self.current = start.copy()
+        self.previous = start.copy()
+        self.half = start.copy()
+        self.total = np.zeros_like(start) if average else None
+        self.t = 0
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        for t in range(self.t, stop):
+            if self.total is not None:
+                self.total += np.exp(self.current)
+            for phase in range(self.phases):
+                iterate = loops.Iterate(self.current, self.reference, self.half, self.previous, self.beta, t)
+                gain = win_rates(self.preference, self.solver.opponent(self.hyper, iterate, phase))
+                self.half = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
+            self.previous, self.current = self.current, self.half
+        self.t = stop
+
+
+def stack(hypers: list[Any]) -> Any:
+    """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
+    merged = []
+    for values in zip(*hypers, strict=True):
+        same = all(value == values[0] for value in values)
+        merged.append(values[0] if same else np.array(values)[:, None, None])
+    return type(hypers[0])(*merged)

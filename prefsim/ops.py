@@ -1,0 +1,150 @@
+"""The vocabulary rules are written in: one meaning on NumPy, any array-API library and Numba.
+
+Array functions act on the last axis and broadcast over leading ones, so the same rule serves one game, a batch of
+games, and responses sampled from a language model. Under Numba each has a twin for one row (``engines/numba_ops.py``);
+under tracing (``trace.py``) the affine ones also accept symbols.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefsim.noise import beta, normal, uniform
+
+Array = Any
+"""An array of any supported library; rules never look inside."""
+
+__all__ = [
+    "Array",
+    "argmax_random",
+    "bernoulli_kl",
+    "beta",
+    "floats",
+    "integers",
+    "kl",
+    "log_normalize",
+    "logsumexp",
+    "normal",
+    "softmax",
+    "span",
+    "uniform",
+    "win_rates",
+]
+
+TIE = 1e-12
+"""Values within this absolute distance of the maximum tie with it."""
+
+
+class Field(tuple):
+    """Type and shape of one array of a policy's state, for the engine that allocates it."""
+
+    __slots__ = ()
+
+    def __new__(cls, dtype: str, shape: tuple[str | int, ...]) -> Field:
+        return super().__new__(cls, (dtype, shape))
+
+
+def floats(*shape: str | int) -> Any:
+    """Declare a float64 state array; axes are numbers or names of the problem's fields (``"arms"``)."""
+    return Field("float64", shape)
+
+
+def integers(*shape: str | int) -> Any:
+    """Declare an int64 state array; axes as in :func:`floats`."""
+    return Field("int64", shape)
+
+
+def _namespace(array: Array) -> Any:
+    if isinstance(array, np.ndarray):
+        return np
+    try:
+        return array.__array_namespace__()
+    except AttributeError:
+        from array_api_compat import array_namespace  # torch tensors do not carry their namespace
+
+        return array_namespace(array)
+
+
+def logsumexp(values: Array) -> Array:
+    """``log sum exp`` over the last axis, shape (...)."""
+    xp = _namespace(values)
+    top = xp.max(values, axis=-1, keepdims=True)
+    return (top + xp.log(xp.sum(xp.exp(values - top), axis=-1, keepdims=True)))[..., 0]
+
+
+def log_normalize(values: Array) -> Array:
+    """Subtract the log-normaliser: the log-policy proportional to ``exp(values)``, shape (..., n)."""
+    symbolic = getattr(values, "log_normalize", None)
+    if symbolic is not None:
+        return symbolic()
+    return values - logsumexp(values)[..., None]
+
+
+def softmax(values: Array) -> Array:
+    """Probabilities proportional to ``exp(values)``, shape (..., n)."""
+    return _namespace(values).exp(log_normalize(values))
+
+
+def win_rates(preference: Array, log_policy: Array) -> Array:
+    """``P(y > q) = sum_y' q(y') P(y > y')`` for each action ``y``; matrices (..., n, n), log-policies (..., n)."""
+    xp = _namespace(preference)
+    return xp.matmul(preference, xp.exp(log_policy)[..., None])[..., 0]
+
+
+def kl(log_p: Array, log_q: Array) -> Array:
+    """``KL(p, q) = sum p log(p / q)``, accurate down to 1e-30 and for entries with ``p = 0``; shape (...).
+
+    Sums the non-negative terms ``p (expm1(d) - d)``, ``d = log q - log p``, which equals ``p log(p / q)`` plus terms
+    that cancel; a series replaces them for small ``d`` and ``q - p - p d`` for large ``d``.
+    """
+    xp = _namespace(log_p)
+    p, q = xp.exp(log_p), xp.exp(log_q)
+    dead = p == 0
+    d = xp.where(dead, 0.0, log_q - xp.where(dead, 0.0, log_p))
+    series = p * d * d * (0.5 + d * (1 / 6 + d / 24))
+    middle = xp.clip(d, -1.0, 1.0)
+    middle = p * (xp.expm1(middle) - middle)
+    large = q - p - p * d
+    terms = xp.where(xp.abs(d) < 1e-3, series, xp.where(xp.abs(d) <= 1, middle, large))
+    return xp.sum(xp.where(dead, q, terms), axis=-1)
+
+
+def span(values: Array) -> Array:
+    """``max - min`` over the last axis, shape (...)."""
+    xp = _namespace(values)
+    return xp.max(values, axis=-1) - xp.min(values, axis=-1)
+
+
+def bernoulli_kl(p: Any, q: Any) -> NDArray[np.float64]:
+    """``kl(p, q) = p ln(p/q) + (1 - p) ln((1 - p)/(1 - q))`` elementwise, with ``0 ln 0 = 0``."""
+    p, q = np.broadcast_arrays(np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64))
+    both = np.stack([p, 1 - p], axis=-1)
+    with np.errstate(divide="ignore"):
+        return kl(np.log(both), np.log(np.stack([q, 1 - q], axis=-1)))
+
+
+def argmax_random(values: NDArray[np.float64], noise: NDArray[np.uint64]) -> int:
+    """Index of the largest value of one row; ties (within 1e-12) are broken uniformly with one draw."""
+    best = values[0]
+    for i in range(1, len(values)):
+        if values[i] > best:
+            best = values[i]
+    ties = 0
+    first = 0
+    for i in range(len(values)):
+        if values[i] >= best - TIE:
+            if ties == 0:
+                first = i
+            ties += 1
+    if ties == 1:
+        return first
+    chosen = int(uniform(noise) * ties)
+    for i in range(first, len(values)):
+        if values[i] >= best - TIE:
+            if chosen == 0:
+                return i
+            chosen -= 1
+    return first

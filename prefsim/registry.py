@@ -1,0 +1,282 @@
+"""Finds the files that hold games, solvers, bandits, policies and claims; adding a file is all it takes to join.
+
+Each kind is a folder of this package, searched first, and a folder of the same name in every directory of the
+``PREFSIM_PATH`` environment variable (separated like ``PATH``) or given to :func:`add_path`. A file's name is its key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, wraps
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+KINDS = ("games", "solvers", "bandits", "policies", "claims")
+_SINGULAR = {"games": "game", "solvers": "solver", "bandits": "bandit", "policies": "policy", "claims": "claim"}
+_added: list[Path] = []
+
+_SIGNATURES = {
+    "solvers": {"opponent": ("hyper", "iterate", "phase"), "target": ("hyper", "iterate", "gain", "phase")},
+    "policies": {
+        "init": ("hyper", "state", "problem"),
+        "act": ("hyper", "state", "problem", "t", "noise"),
+        "learn": ("hyper", "state", "problem", "t", "action", "feedback"),
+    },
+}
+
+
+def add_path(directory: str | os.PathLike[str]) -> None:
+    """Search `directory` (holding folders named like :data:`KINDS`) for further files.
+
+    Raises
+    ------
+    ValueError
+        If the directory holds none of those folders.
+    """
+    path = Path(directory).resolve()
+    if not any((path / kind).is_dir() for kind in KINDS):
+        raise ValueError(f"{path} holds none of the folders {', '.join(KINDS)}; put rule files into one of them.")
+    if path not in _added:
+        _added.append(path)
+        _forget()
+
+
+def _forget() -> None:
+    for cached in (_files, load, algorithms):
+        cached.cache_clear()
+
+
+def _roots() -> list[Path]:
+    from_environment = [Path(p).resolve() for p in os.environ.get("PREFSIM_PATH", "").split(os.pathsep) if p]
+    return [*_added, *from_environment]
+
+
+@cache
+def _files(kind: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for root in (Path(__file__).parent, *_roots()):
+        for file in sorted((root / kind).glob("*.py")):
+            if file.stem.startswith("_"):
+                continue
+            if file.stem in found:
+                raise ValueError(f"two files define the {_SINGULAR[kind]} {file.stem!r}: {found[file.stem]} and {file}.")
+            found[file.stem] = file
+    return found
+
+
+def unknown(name: str, known: Iterable[str], what: str) -> ValueError:
+    """Build the error for a name that does not exist, with the nearest ones that do."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known)}."
+    return ValueError(f"unknown {what} {name!r}; {hint}")
+
+
+@cache
+def load(kind: str, key: str) -> ModuleType:
+    """Import and validate the file of `key`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file (with a "did you mean"), or it lacks part of its kind's contract.
+    """
+    files = _files(kind)
+    if key not in files:
+        raise unknown(key, files, _SINGULAR[kind])
+    file = files[key]
+    if file.parent.parent == Path(__file__).parent:
+        module = importlib.import_module(f"prefsim.{kind}.{key}")
+    else:
+        place = hashlib.blake2b(str(file.parent.parent).encode(), digest_size=4).hexdigest()
+        name = f"prefsim_path_{place}.{kind}.{key}"
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ValueError(f"{file} cannot be imported.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    _check(kind, key, module, file)
+    return module
+
+
+def _check(kind: str, key: str, module: ModuleType, file: Path) -> None:
+    where = f"{kind}/{file.name}"
+    if not (module.__doc__ or "").strip():
+        raise ValueError(f"{where} needs a docstring: what it is, its recursion or answer, and the source.")
+    for function, arguments in _SIGNATURES.get(kind, {}).items():
+        given = getattr(module, function, None)
+        signature = f"{function}({', '.join(arguments)})"
+        if not callable(given):
+            raise ValueError(f"{where} must define {signature}; see docs/extending.md for a worked example.")
+        names = tuple(inspect.signature(given).parameters)
+        if len(names) != len(arguments):
+            raise ValueError(f"{where} defines {function}({', '.join(names)}); the contract is {signature}.")
+    needed = {"solvers": ["Hyper"], "policies": ["Hyper", "State", "FEEDBACK"], "claims": ["CLAIMS"]}.get(kind, [])
+    for name in needed:
+        if not hasattr(module, name):
+            raise ValueError(f"{where} must define {name}; see docs/extending.md for a worked example.")
+    if kind in ("games", "bandits") and not callable(getattr(module, key, None)):
+        raise ValueError(f"{where} must define a function {key}(...) that builds the problem.")
+    if kind in ("solvers", "policies"):
+        missing = [f for f in module.Hyper._fields if f not in module.Hyper._field_defaults]
+        if missing:
+            raise ValueError(f"{where}: Hyper.{missing[0]} needs a default, so that the algorithm runs by its key alone.")
+
+
+def keys(kind: str) -> list[str]:
+    """Sorted keys of one kind (files only; see :func:`algorithms` for aliases)."""
+    return sorted(_files(kind))
+
+
+def summary(module: ModuleType) -> str:
+    """First sentence of a file's docstring."""
+    return " ".join((module.__doc__ or "").strip().split("\n\n")[0].split())
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A solver or policy by the name a user gives it: its own key, or an alias with its own parameters.
+
+    Attributes
+    ----------
+    key : str
+        The name.
+    kind : str
+        ``"solvers"`` or ``"policies"``.
+    module : module
+        The rule file.
+    parameters : NamedTuple class
+        Hyperparameters in the name's parametrisation.
+    translate : callable, optional
+        Aliases only: ``translate(parameters, beta) -> module.Hyper``.
+    """
+
+    key: str
+    kind: str
+    module: ModuleType
+    parameters: type
+    translate: Callable[..., Any] | None = None
+
+    @property
+    def summary(self) -> str:
+        """One sentence about the algorithm."""
+        source = self.parameters if self.translate is not None else self.module
+        return summary(source)  # type: ignore[arg-type]
+
+    def hyper(self, given: Mapping[str, Any]) -> Any:
+        """Fill the hyperparameters with defaults and check names and types.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the parameter.
+        """
+        defaults = self.parameters._field_defaults  # type: ignore[attr-defined]
+        values = dict(defaults)
+        for name, value in given.items():
+            if name not in defaults:
+                raise unknown(name, defaults, f"hyperparameter of {self.key}:") if defaults else ValueError(
+                    f"{self.key} has no hyperparameters; got {name!r}."
+                )
+            kind = type(defaults[name])
+            if isinstance(value, bool) is not (kind is bool) or not isinstance(value, (bool, int, float)):
+                raise TypeError(f"{self.key}: {name} must be a {kind.__name__}; got {value!r}.")
+            if value != value or (kind is int and value != int(value)):
+                raise ValueError(f"{self.key}: {name} must be a finite {kind.__name__}; got {value!r}.")
+            values[name] = kind(value)
+        return self.parameters(**values)
+
+
+@cache
+def algorithms(kind: str) -> dict[str, Algorithm]:
+    """All solvers or all policies by name, aliases included."""
+    found: dict[str, Algorithm] = {}
+    for key in keys(kind):
+        module = load(kind, key)
+        found[key] = Algorithm(key, kind, module, module.Hyper)
+        for alias, (parameters, translate) in getattr(module, "ALIASES", {}).items():
+            found[alias] = Algorithm(alias, kind, module, parameters, translate)
+    return found
+
+
+def algorithm(kind: str, key: str) -> Algorithm:
+    """Look up one solver or policy; an unknown name raises ``ValueError`` with a "did you mean"."""
+    known = algorithms(kind)
+    if key not in known:
+        other = "policies" if kind == "solvers" else "solvers"
+        if key in algorithms(other):
+            problem = {"solvers": "preference games", "policies": "bandits"}[other]
+            raise ValueError(f"{key!r} is one of the {other} and runs on {problem}; here one of: {', '.join(sorted(known))}.")
+        raise unknown(key, known, "algorithm")
+    return known[key]
+
+
+def family(kind: str, key: str) -> Callable[..., Any]:
+    """Return the function that builds problem `key`; what it builds remembers its recipe for TOML and provenance."""
+    build = getattr(load(kind, key), key)
+
+    @wraps(build)
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        problem = build(*args, **kwargs)
+        arguments = inspect.signature(build).bind(*args, **kwargs).arguments
+        # What a file on disk holds may change under us: such problems are written out in full instead.
+        problem.recipe = None if key.startswith("from_") else {"family": key, **_plain(arguments)}
+        return problem
+
+    return remembered
+
+
+def _plain(value: Any) -> Any:
+    """Lists, numbers and text for TOML and JSON."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items() if v is not None}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
+
+
+class Families(ModuleType):
+    """A package whose attributes are the problem families found by the registry, e.g. ``ps.games.cyclic(5)``."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Importing a submodule binds it to the package, which would hide the function of the same name.
+        if not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, key: str) -> Callable[..., Any]:
+        if key.startswith("_"):
+            raise AttributeError(key)
+        try:
+            return family(self.__name__.rsplit(".", 1)[-1], key)
+        except ValueError as error:
+            raise AttributeError(str(error)) from None
+
+    def __dir__(self) -> list[str]:
+        return keys(self.__name__.rsplit(".", 1)[-1])
+
+
+def list_algorithms() -> dict[str, str]:
+    """Every solver and policy with one sentence about it."""
+    return {key: entry.summary for kind in ("solvers", "policies") for key, entry in algorithms(kind).items()}
+
+
+def list_problems() -> dict[str, str]:
+    """Every family of games and bandits with one sentence about it."""
+    return {key: summary(load(kind, key)) for kind in ("games", "bandits") for key in keys(kind)}
+
+
+def list_claims() -> dict[str, str]:
+    """Every registered theorem by key, with its statement."""
+    return {claim.key: claim.statement for key in keys("claims") for claim in load("claims", key).CLAIMS}

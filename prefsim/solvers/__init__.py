@@ -1,0 +1,1 @@
+"""Preference-game algorithms, a file each."""

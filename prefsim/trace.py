@@ -1,0 +1,155 @@
+"""Tracing: call a solver's rule once with symbols and read off its coefficients.
+
+The rules of the mirror family are affine in named log-policies and in the gain, so a call with symbols says whom to play
+against and where to move as numbers: weights on the named log-policies and a slope on the gain. Fast engines run the
+numbers; the torch adapter uses them to know whom to sample.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefsim.engines.loops import Iterate
+from prefsim.ops import log_normalize
+
+POLICIES = ("current", "reference", "half", "previous")
+"""Order of the weights in the tables of coefficients."""
+
+
+class Untraceable(TypeError):
+    """The rule does something with a log-policy that is not affine."""
+
+
+class Linear:
+    """A linear combination of named symbols, modulo constants over actions (the normaliser absorbs them)."""
+
+    __array_ufunc__ = None  # an ndarray on the left hands the operation to us
+
+    def __init__(self, terms: dict[str, Any], normalized: bool = False) -> None:
+        self.terms = terms
+        self.normalized = normalized
+
+    def __add__(self, other: Any) -> Linear:
+        terms = dict(self.terms)
+        if isinstance(other, Linear):
+            for name, weight in other.terms.items():
+                terms[name] = terms[name] + weight if name in terms else weight
+        return Linear(terms)
+
+    def __mul__(self, factor: Any) -> Linear:
+        if isinstance(factor, Linear):
+            raise Untraceable("a product of two log-policies is not affine")
+        return Linear({name: weight * factor for name, weight in self.terms.items()})
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Linear:
+        return self * -1.0
+
+    def __sub__(self, other: Any) -> Linear:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Linear:
+        return -self + other
+
+    def __truediv__(self, divisor: Any) -> Linear:
+        return self * (1.0 / divisor)
+
+    def log_normalize(self) -> Linear:
+        """Normalising changes a log-policy by a constant only."""
+        return Linear(self.terms, normalized=True)
+
+    def __array_namespace__(self) -> Any:
+        raise Untraceable("only +, -, multiplication by numbers and log_normalize keep a log-policy affine")
+
+
+class _Watched:
+    """An iterate that remembers whether the rule asked for the iteration number."""
+
+    def __init__(self, policies: dict[str, Any], beta: Any, t: int) -> None:
+        self.__dict__.update(policies)
+        self.beta = beta
+        self._t = t
+        self.asked = False
+
+    @property
+    def t(self) -> int:
+        self.asked = True
+        return self._t
+
+
+class Coefficients(NamedTuple):
+    """One iteration of a rule as numbers, per instance and phase; policies in the order of :data:`POLICIES`."""
+
+    opponent: NDArray[np.float64]
+    """Weights of the opponent's log-policy, shape (instances, phases, policies)."""
+    anchor: NDArray[np.float64]
+    """Weights of the target's log-policies, shape (instances, phases, policies)."""
+    slope: NDArray[np.float64]
+    """Weight of the gain, shape (instances, phases)."""
+
+
+def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int = 0) -> tuple[Coefficients, bool]:
+    """Read off the coefficients of iteration `t` and whether they depend on `t`.
+
+    Parameters
+    ----------
+    solver : module
+        The rule file.
+    hyper : NamedTuple
+        Hyperparameters, numbers or arrays of shape (instances,).
+    beta : ndarray, shape (instances,)
+        Temperatures.
+
+    Raises
+    ------
+    Untraceable
+        If the rule is not affine in log-policies and gain, or its opponent is not a normalised log-policy.
+    """
+    phases = getattr(solver, "PHASES", 1)
+    opponent = np.zeros((len(beta), phases, len(POLICIES)))
+    anchor = np.zeros_like(opponent)
+    slope = np.zeros((len(beta), phases))
+    iterate = _Watched({name: Linear({name: 1.0}, normalized=True) for name in POLICIES}, beta, t)
+    for phase in range(phases):
+        try:
+            played = solver.opponent(hyper, iterate, phase)
+            moved = solver.target(hyper, iterate, Linear({"gain": 1.0}), phase)
+        except (TypeError, AttributeError) as error:
+            raise Untraceable(f"the rule is not affine in log-policies and gain: {error}") from error
+        if not isinstance(played, Linear) or not played.normalized:
+            raise Untraceable("the opponent must be a named log-policy or end in log_normalize")
+        if not isinstance(moved, Linear):
+            raise Untraceable("the target does not depend on any log-policy or gain")
+        for name, weight in played.terms.items():
+            opponent[:, phase, POLICIES.index(name)] = weight
+        for name, weight in moved.terms.items():
+            if name == "gain":
+                slope[:, phase] = weight
+            else:
+                anchor[:, phase, POLICIES.index(name)] = weight
+    coefficients = Coefficients(opponent, anchor, slope)
+    _confirm(solver, hyper, beta, t, coefficients)
+    return coefficients, iterate.asked
+
+
+def _confirm(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int, found: Coefficients) -> None:
+    """Compare with the rule itself on arrays: a rule that branches on values would slip through the symbols."""
+    policies = log_normalize(np.cos(np.arange(len(POLICIES) * len(beta) * 3.0)).reshape(len(POLICIES), len(beta), 3))
+    gain = np.sin(np.arange(len(beta) * 3.0)).reshape(len(beta), 3)
+    iterate = Iterate(**dict(zip(POLICIES, policies, strict=True)), beta=beta[:, None], t=t)
+    column = type(hyper)(*(value[:, None] if isinstance(value, np.ndarray) else value for value in hyper))
+    for phase in range(found.slope.shape[1]):
+        played = log_normalize(np.einsum("ip,pin->in", found.opponent[:, phase], policies))
+        moved = np.einsum("ip,pin->in", found.anchor[:, phase], policies) + found.slope[:, phase, None] * gain
+        for ours, rule in (
+            (played, solver.opponent(column, iterate, phase)),
+            (log_normalize(moved), log_normalize(solver.target(column, iterate, gain, phase))),
+        ):
+            if not np.allclose(ours, rule, rtol=1e-9, atol=1e-9 * np.abs(moved).max()):
+                raise Untraceable("the rule depends on the values of log-policies in a way that is not affine")
