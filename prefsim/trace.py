@@ -71,31 +71,31 @@ class Linear:
 class _Watched:
     """An iterate that remembers whether the rule asked for the iteration number."""
 
-    def __init__(self, policies: dict[str, Any], beta: Any, t: int) -> None:
+    def __init__(self, policies: dict[str, Any], beta: Any, t: Any) -> None:
         self.__dict__.update(policies)
         self.beta = beta
         self._t = t
         self.asked = False
 
     @property
-    def t(self) -> int:
+    def t(self) -> Any:
         self.asked = True
         return self._t
 
 
 class Coefficients(NamedTuple):
-    """One iteration of a rule as numbers, per instance and phase; policies in the order of :data:`POLICIES`."""
+    """A rule as numbers, per iteration, instance and phase; policies in the order of :data:`POLICIES`."""
 
     opponent: NDArray[np.float64]
-    """Weights of the opponent's log-policy, shape (instances, phases, policies)."""
+    """Weights of the opponent's log-policy, shape (iterations, instances, phases, policies)."""
     anchor: NDArray[np.float64]
-    """Weights of the target's log-policies, shape (instances, phases, policies)."""
+    """Weights of the target's log-policies, shape (iterations, instances, phases, policies)."""
     slope: NDArray[np.float64]
-    """Weight of the gain, shape (instances, phases)."""
+    """Weight of the gain, shape (iterations, instances, phases)."""
 
 
-def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int = 0) -> tuple[Coefficients, bool]:
-    """Read off the coefficients of iteration `t` and whether they depend on `t`.
+def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], times: NDArray[Any]) -> tuple[Coefficients, bool]:
+    """Read off the coefficients of some iterations and whether they depend on the iteration.
 
     Parameters
     ----------
@@ -105,16 +105,29 @@ def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int = 0)
         Hyperparameters, numbers or arrays of shape (instances,).
     beta : ndarray, shape (instances,)
         Temperatures.
+    times : ndarray, shape (iterations,)
+        Iteration numbers.
 
     Raises
     ------
     Untraceable
         If the rule is not affine in log-policies and gain, or its opponent is not a normalised log-policy.
     """
+    try:
+        found, scheduled = _trace(solver, hyper, beta, times[:, None])
+    except ValueError:  # the rule branches on the iteration number: ask for one at a time
+        each = [_trace(solver, hyper, beta, t) for t in times]
+        found = Coefficients(*(np.concatenate(field) for field in zip(*(c for c, _ in each), strict=True)))
+        scheduled = True
+    _confirm(solver, hyper, beta, times[0], found)
+    return found, scheduled
+
+
+def _trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any) -> tuple[Coefficients, bool]:
     phases = getattr(solver, "PHASES", 1)
-    opponent = np.zeros((len(beta), phases, len(POLICIES)))
+    opponent = np.zeros((np.size(t), len(beta), phases, len(POLICIES)))
     anchor = np.zeros_like(opponent)
-    slope = np.zeros((len(beta), phases))
+    slope = np.zeros(opponent.shape[:3])
     iterate = _Watched({name: Linear({name: 1.0}, normalized=True) for name in POLICIES}, beta, t)
     for phase in range(phases):
         try:
@@ -127,29 +140,28 @@ def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int = 0)
         if not isinstance(moved, Linear):
             raise Untraceable("the target does not depend on any log-policy or gain")
         for name, weight in played.terms.items():
-            opponent[:, phase, POLICIES.index(name)] = weight
+            opponent[:, :, phase, POLICIES.index(name)] = weight
         for name, weight in moved.terms.items():
             if name == "gain":
-                slope[:, phase] = weight
+                slope[:, :, phase] = weight
             else:
-                anchor[:, phase, POLICIES.index(name)] = weight
-    coefficients = Coefficients(opponent, anchor, slope)
-    _confirm(solver, hyper, beta, t, coefficients)
-    return coefficients, iterate.asked
+                anchor[:, :, phase, POLICIES.index(name)] = weight
+    return Coefficients(opponent, anchor, slope), iterate.asked
 
 
-def _confirm(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: int, found: Coefficients) -> None:
+def _confirm(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any, found: Coefficients) -> None:
     """Compare with the rule itself on arrays: a rule that branches on values would slip through the symbols."""
     policies = log_normalize(np.cos(np.arange(len(POLICIES) * len(beta) * 3.0)).reshape(len(POLICIES), len(beta), 3))
     gain = np.sin(np.arange(len(beta) * 3.0)).reshape(len(beta), 3)
     iterate = Iterate(**dict(zip(POLICIES, policies, strict=True)), beta=beta[:, None], t=t)
     column = type(hyper)(*(value[:, None] if isinstance(value, np.ndarray) else value for value in hyper))
-    for phase in range(found.slope.shape[1]):
-        played = log_normalize(np.einsum("ip,pin->in", found.opponent[:, phase], policies))
-        moved = np.einsum("ip,pin->in", found.anchor[:, phase], policies) + found.slope[:, phase, None] * gain
+    for phase in range(found.slope.shape[2]):
+        played = np.einsum("ip,pin->in", found.opponent[0, :, phase], policies)
+        moved = np.einsum("ip,pin->in", found.anchor[0, :, phase], policies) + found.slope[0, :, phase, None] * gain
         for ours, rule in (
             (played, solver.opponent(column, iterate, phase)),
-            (log_normalize(moved), log_normalize(solver.target(column, iterate, gain, phase))),
+            (moved, solver.target(column, iterate, gain, phase)),
         ):
-            if not np.allclose(ours, rule, rtol=1e-9, atol=1e-9 * np.abs(moved).max()):
+            scale = 1e-9 * (1 + np.abs(ours).max())
+            if not np.allclose(log_normalize(ours), log_normalize(rule), rtol=1e-9, atol=scale):
                 raise Untraceable("the rule depends on the values of log-policies in a way that is not affine")

@@ -29,6 +29,13 @@ from numpy.typing import NDArray
 from prefsim import bandit, noise, ops, trace
 from prefsim.engines import loops, numba_ops, reference
 
+OPTIONS = {"forceinline": True, "error_model": "numpy", "_nrt": False}
+"""How functions of bandit rules compile. They change arrays in place and allocate none, so they can do without Numba's
+runtime, which would count references to every array at every call, atomically: 2-3 times slower."""
+
+ALLOCATING = {**OPTIONS, "_nrt": True}
+"""How functions compile that make arrays: rules of solvers, and what runs once a run."""
+
 _registered: set[int] = set()
 
 
@@ -75,26 +82,30 @@ def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[i
             list(pool.map(piece, ranges))
 
 
-def _compilable(function: FunctionType, sources: dict[str, str], constants: list[str], seen: set[int]) -> None:
-    """Register `function` and every Python function it reaches with Numba, and collect their sources."""
-    if id(function) in seen:
+def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
+    """Let compiled code call a Python function, compiled from its own text; the first registration counts."""
+    if id(function) not in _registered:
+        _registered.add(id(function))
+        register_jitable(**(ALLOCATING if function is noise.open_stream else options))(function)
+
+
+def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str]) -> None:
+    """Register `function` and every Python function it reaches, and gather what they are compiled from."""
+    if function in numba_ops.ROWS:
         return
-    seen.add(id(function))
-    module = sys.modules[function.__module__]
-    sources.setdefault(function.__module__, inspect.getsource(module))
-    if function not in numba_ops.ROWS:
-        for name in function.__code__.co_names:
-            value = function.__globals__.get(name)
-            if isinstance(value, FunctionType):
-                _compilable(value, sources, constants, seen)
-            elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
-                constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
-        if id(function) not in _registered:
-            _registered.add(id(function))
-            register_jitable(function)
+    register(function, options)
+    sources[function.__module__] = inspect.getsource(sys.modules[function.__module__])
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, FunctionType) and value is not function:
+            _collect(value, options, sources, constants)
+        elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
+            constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
 
 
-def compile_runner(loop: FunctionType, header: str, names: dict[str, Any], entry: str) -> Any:
+def compile_runner(
+    loop: FunctionType, header: str, names: dict[str, Any], entry: str, options: dict[str, Any] = OPTIONS
+) -> Any:
     """Write and import the runner module: `header`, the text of `loop`, and `entry`, all compiled by Numba.
 
     Parameters
@@ -107,13 +118,15 @@ def compile_runner(loop: FunctionType, header: str, names: dict[str, Any], entry
         Objects the text refers to by name: functions, classes, constants.
     entry : str
         Text of ``def run(...)`` that calls the loop; its compiled code is cached on disk.
+    options : dict
+        How the functions in `names` compile.
     """
     sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit)}
     constants: list[str] = []
     imports = []
     for name, value in names.items():
         if isinstance(value, FunctionType):
-            _compilable(value, sources, constants, set())
+            _collect(value, options, sources, constants)
         if isinstance(value, (FunctionType, type)):
             sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
             imports.append(f"from {value.__module__} import {value.__name__} as {name}")
@@ -126,8 +139,8 @@ def compile_runner(loop: FunctionType, header: str, names: dict[str, Any], entry
             "from numba import njit",
             *imports,
             header,
-            "@njit(nogil=True)\n" + inspect.getsource(loop),
-            "@njit(nogil=True, cache=True)\n" + entry,
+            "@njit(nogil=True, error_model='numpy')\n" + inspect.getsource(loop),
+            "@njit(nogil=True, cache=True, error_model='numpy')\n" + entry,
         ]
     )
     material = "\0".join([numba.__version__, text, *sorted(constants), *(f"{k}\0{sources[k]}" for k in sorted(sources))])
@@ -171,7 +184,7 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
     for kind, shape in policy.State._field_defaults.values():
         size = ", ".join(f"problem.{a}" if isinstance(a, str) else str(a) for a in shape)
         fields.append(f"np.zeros(({size},), {shapes[kind]})")
-    header = f"@njit\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
+    header = f"@njit(forceinline=True)\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     entry = (
         f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out):\n"
@@ -191,7 +204,15 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
         "feedback": environment.feedback,
         "regrets": environment.regrets,
     }
-    return compile_runner(loops.play_bandit, header, names, entry)
+    options = ALLOCATING if getattr(policy, "ALLOCATES", False) else OPTIONS
+    return compile_runner(loops.play_bandit, header, names, entry, options)
+
+
+def _reason(error: Exception) -> str:
+    """The line of Numba's long message that says what was wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "NRT" in line or line.startswith("No implementation")]
+    return (telling or lines)[-1]
 
 
 def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., None]:
@@ -199,7 +220,14 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
     run = _bandit_runner(policy, environment)
 
     def play(hyper: Any, truth: Any, problem: bandit.Problem, *rest: Any) -> None:
-        run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
+        try:
+            run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
+        except numba.core.errors.NumbaError as error:
+            raise TypeError(
+                f"{policy.__name__} does not compile. Write init, act and learn with scalars, loops and branches; if they "
+                "must make arrays (array methods such as .max() do), say ALLOCATES = True in the file, which costs "
+                f"speed; engine='reference' runs it as it stands. Numba says: {_reason(error)}"
+            ) from error
 
     return play
 
@@ -207,7 +235,7 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
 @cache
 def _body_runner(solver: ModuleType) -> Any:
     """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
-    header = f"@njit\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
+    header = f"@njit(forceinline=True)\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
     arguments = "hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {
@@ -219,7 +247,7 @@ def _body_runner(solver: ModuleType) -> Any:
         "win_rates": ops.win_rates,
         "log_normalize": ops.log_normalize,
     }
-    return compile_runner(loops.play_game, header, names, entry)
+    return compile_runner(loops.play_game, header, names, entry, ALLOCATING)
 
 
 SCHEDULE_CHUNK = 1024
@@ -243,17 +271,17 @@ class GamePlayer(reference.GamePlayer):
         self.kernel = kernel
         if kernel != "body":
             try:
-                self._table, self._scheduled = self._trace(0)
+                self._table, self._scheduled = self._trace(0, 1)
                 self.kernel = "fused"
             except trace.Untraceable:
                 if kernel == "fused":
                     raise
                 self.kernel = "body"
 
-    def _trace(self, t: int) -> tuple[trace.Coefficients, bool]:
+    def _trace(self, start: int, stop: int) -> tuple[trace.Coefficients, bool]:
         hyper = self.hyper
         flat = type(hyper)(*(v[:, 0, 0] if isinstance(v, np.ndarray) else v for v in hyper))
-        return trace.trace(self.solver, flat, self._beta, t)
+        return trace.trace(self.solver, flat, self._beta, np.arange(start, stop))
 
     def advance(self, stop: int) -> None:
         """Iterate up to iteration `stop`."""
@@ -273,16 +301,12 @@ class GamePlayer(reference.GamePlayer):
             def work(first: int, last: int) -> None:
                 run(*games, *state, start, stop, first, last)
         else:
-            if self._scheduled:
-                steps = [self._trace(t)[0] for t in range(start, stop)]
-            else:
-                steps = [self._table]
-            tables = [np.ascontiguousarray(np.stack(field)) for field in zip(*steps, strict=True)]
+            table = self._trace(start, stop)[0] if self._scheduled else self._table
             payoff = self._preference - 0.5
             fused = numba_ops.fused_kernel()
 
             def work(first: int, last: int) -> None:
-                fused(*tables, payoff, self._reference, *state, start, stop, first, last)
+                fused(*table, payoff, self._reference, *state, start, stop, first, last)
 
         rows, n = self._current.shape
         # A thread pool costs some 100 microseconds: worth it only for more arithmetic than that.

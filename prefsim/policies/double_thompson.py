@@ -44,13 +44,14 @@ def init(hyper, state, problem):
 def act(hyper, state, problem, t, noise):
     """Sample the champion among the candidates, then its challenger."""
     arms, root = problem.arms, sqrt(log(t))
+    most = 0.0
     for i in range(arms):
         hopes = 0.0
         for j in range(arms):
             if state.need[i, j] <= root:
                 hopes += 1.0
         state.hopes[i] = hopes
-    most = state.hopes.max()
+        most = max(most, hopes)
     candidates, champion = 0, 0
     for i in range(arms):
         state.score[i] = -1.0

@@ -38,6 +38,8 @@ class State(NamedTuple):
     """Loss subtracted in the exponent, raised before the weights underflow."""
     chance: Array = floats(1)
     """Probability with which the current arm was drawn."""
+    step: Array = floats(1)
+    """Learning rate in force."""
 
 
 def rate(hyper, arms, horizon):
@@ -50,6 +52,7 @@ def init(hyper, state, problem):
     for i in range(problem.arms):
         state.weight[i] = 1.0
     state.total[0] = problem.arms
+    state.step[0] = rate(hyper, problem.arms, problem.horizon)
 
 
 def act(hyper, state, problem, t, noise):
@@ -65,16 +68,19 @@ def act(hyper, state, problem, t, noise):
 
 def learn(hyper, state, problem, t, action, feedback):
     """Charge the drawn arm its importance-weighted loss."""
-    step = rate(hyper, problem.arms, problem.horizon)
+    if feedback == 1.0:
+        return
     state.loss[action] += (1.0 - feedback) / state.chance[0]
-    state.weight[action] = exp(-step * (state.loss[action] - state.floor[0]))
-    total = state.weight.sum()
-    if total < 1e-100:
-        state.floor[0] = state.loss.min()
+    state.weight[action] = exp(-state.step[0] * (state.loss[action] - state.floor[0]))
+    state.total[0] = state.weight.sum()
+    if state.total[0] < 1e-100:
+        floor = state.loss[0]
+        for i in range(1, problem.arms):
+            floor = min(floor, state.loss[i])
+        state.floor[0] = floor
         for i in range(problem.arms):
-            state.weight[i] = exp(-step * (state.loss[i] - state.floor[0]))
-        total = state.weight.sum()
-    state.total[0] = total
+            state.weight[i] = exp(-state.step[0] * (state.loss[i] - state.floor[0]))
+        state.total[0] = state.weight.sum()
 
 
 def regret_bound(hyper, truth, horizon, t):

@@ -102,7 +102,10 @@ def learn(hyper, state, problem, t, action, feedback):
         state.mean[j, i] = mean
         state.width[j, i] = width
         state.need[i, j] = (0.5 - mean) / width
-        state.hurdle[i] = state.need[i].max()
+        hurdle = 0.0
+        for k in range(problem.arms):
+            hurdle = max(hurdle, state.need[i, k])
+        state.hurdle[i] = hurdle
 
 
 def regret_slope(hyper, truth):

@@ -1,0 +1,97 @@
+"""Ratios of the bandit engine to hand-fused kernels, and of a whole ``ps.run`` call to its kernel, in one process.
+
+    python -m pytest benchmarks -s
+
+One thread, best of several alternating repetitions; only ratios are asserted, never seconds.
+"""
+
+import time
+
+import hand_fused
+import numpy as np
+import pytest
+
+import prefsim as ps
+from prefsim import noise, registry
+from prefsim.bandit import Problem
+from prefsim.engines import numba as engine
+
+ARMS, RUNS, HORIZON, REPEATS = 10, 200, 10_000, 7
+MEANS = np.array([0.5] + [0.4] * (ARMS - 1))
+PREFERENCE = np.array([[0.5 + 0.03 * (j - i) for j in range(ARMS)] for i in range(ARMS)])
+KEYS = np.array([noise.stream_key(0, "", s) for s in ("environment", "policy", "order")], dtype=np.uint64).ravel()
+
+
+def problem(policy):
+    return ps.bandits.dueling(PREFERENCE) if policy == "rucb" else ps.bandits.bernoulli(MEANS)
+
+
+def best_times(*jobs):
+    """Smallest time of each job, the jobs alternating so that a busy moment of the machine hits all."""
+    for job in jobs:
+        job()
+    times = np.empty((REPEATS, len(jobs)))
+    for row in times:
+        for k, job in enumerate(jobs):
+            begun = time.perf_counter()
+            job()
+            row[k] = time.perf_counter() - begun
+    return times.min(axis=0)
+
+
+def jobs(policy):
+    """The engine's kernel and the hand-fused one, each returning final regrets."""
+    bandit = problem(policy)
+    truth = type(bandit.truth)(*(field[0] for field in bandit.truth))
+    entry = registry.algorithm("policies", policy)
+    play = engine.play_bandit(entry.module, registry.load("bandits", bandit.environment))
+    record = np.array([0, HORIZON])
+    out = np.zeros((RUNS, 2, 3))
+    final = np.zeros(RUNS)
+    arguments = (truth.preference, truth.gap) if policy == "rucb" else (MEANS,)
+
+    def engine_kernel():
+        play(entry.hyper({}), truth, Problem(ARMS, HORIZON), KEYS, 0, 0, RUNS, record, out)
+        return out[:, 1, 0]
+
+    def hand_kernel():
+        getattr(hand_fused, policy)(*arguments, HORIZON, KEYS, 0, RUNS, final)
+        return final
+
+    return engine_kernel, hand_kernel
+
+
+@pytest.mark.parametrize("policy", ["ucb1", "exp3", "rucb"])
+def test_kernel_within_bar(policy):
+    engine_kernel, hand_kernel = jobs(policy)
+    np.testing.assert_allclose(engine_kernel(), hand_kernel(), rtol=1e-12)
+    ours, hand = best_times(engine_kernel, hand_kernel)
+    rounds = RUNS * HORIZON
+    print(f"\n{policy}: engine {ours / rounds * 1e9:.1f} ns, hand-fused {hand / rounds * 1e9:.1f} ns, ratio {ours / hand:.2f}")
+    assert ours / hand <= 1.5
+
+
+@pytest.mark.parametrize("policy", ["ucb1", "exp3", "rucb"])
+def test_run_adds_little_to_its_kernel(policy, monkeypatch):
+    monkeypatch.setenv("PREFSIM_THREADS", "1")
+    bandit = problem(policy)
+    engine_kernel, _ = jobs(policy)
+    kernel, whole = best_times(engine_kernel, lambda: ps.run(bandit, [policy], horizon=HORIZON, runs=RUNS))
+    print(f"\n{policy}: kernel {kernel:.3f} s, ps.run {whole:.3f} s, ratio {whole / kernel:.3f}")
+    assert whole / kernel <= 1.15
+
+
+def test_two_threads(monkeypatch):
+    """Two threads against one on independent runs (bar 1.8)."""
+    bandit = problem("ucb1")
+
+    def with_threads(count):
+        def job():
+            monkeypatch.setenv("PREFSIM_THREADS", str(count))
+            ps.run(bandit, ["ucb1"], horizon=HORIZON, runs=RUNS)
+
+        return job
+
+    one, two = best_times(with_threads(1), with_threads(2))
+    print(f"\nucb1: two threads {one / two:.2f}x as fast as one")
+    assert one / two >= 1.0
