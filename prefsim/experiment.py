@@ -175,7 +175,7 @@ class Experiment:
             return
         if not isinstance(self.problem, PreferenceGame):
             raise ValueError("start sets the first policies of a game; bandit policies start without data.")
-        as_log_policy(self.start, self.problem.n, "start", positive=False)
+        as_log_policy(self.start, self.problem.n, "start", positive=True)
 
     @property
     def kind(self) -> str:
@@ -269,6 +269,8 @@ def record_times(horizon: int, record: Any = None) -> NDArray[np.int64]:
 
 def build_problem(recipe: Mapping[str, Any]) -> PreferenceGame | Bandit:
     """Build a problem from a table: ``family`` with its arguments, or a ``preference`` matrix in full."""
+    import inspect
+
     arguments = dict(recipe)
     key = arguments.pop("family", None)
     if key is None:
@@ -282,8 +284,6 @@ def build_problem(recipe: Mapping[str, Any]) -> PreferenceGame | Bandit:
     if kind is None:
         raise registry.unknown(key, [*registry.keys("games"), *registry.keys("bandits")], "problem")
     build = registry.family(kind, key)
-    import inspect
-
     parameters = inspect.signature(build).parameters
     beta = arguments.pop("beta", None) if kind == "games" and "beta" not in parameters else None
     for name in arguments:

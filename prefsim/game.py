@@ -66,7 +66,7 @@ def as_log_policy(policy: ArrayLike, n: int, argument: str, *, positive: bool) -
     if positive and weights.min() == 0:
         where = [int(i) for i in np.argwhere(weights == 0)[0]]
         raise ValueError(
-            f"{argument}{where} is 0; every action needs positive probability, because KL(policy, {argument}) is "
+            f"{argument}{where} is 0; every action needs positive probability, because logarithms and KL divergences are "
             "infinite otherwise. Drop the action from the game, or give it a small weight."
         )
     total = weights.sum(axis=-1, keepdims=True)
@@ -141,11 +141,14 @@ class PreferenceGame:
         if names is not None and len(names) != n:
             raise ValueError(f"names must name all {n} actions; got {len(names)}.")
         self.preference = np.broadcast_to(matrix, (*batch, n, n))
+        # (P - P^T) / 2 is exactly skew, which P - 1/2 is only up to rounding.
+        self.payoff = np.broadcast_to((matrix - np.swapaxes(matrix, -1, -2)) / 2, (*batch, n, n))
+        """The exactly skew-symmetric payoff ``A = P - 1/2``, shape (..., n, n)."""
         self.log_reference = np.broadcast_to(log_mu, (*batch, n))
         self.beta = np.broadcast_to(temperature, batch)
         self.names = tuple(str(name) for name in names) if names is not None else None
         self.recipe = dict(recipe) if recipe is not None else None
-        for array in (self.preference, self.log_reference, self.beta):
+        for array in (self.preference, self.payoff, self.log_reference, self.beta):
             array.flags.writeable = False
 
     @property
@@ -157,11 +160,6 @@ class PreferenceGame:
     def batch_shape(self) -> tuple[int, ...]:
         """Leading axes: one game has ``()``."""
         return self.beta.shape
-
-    @property
-    def payoff(self) -> NDArray[np.float64]:
-        """The exactly skew-symmetric payoff ``A = P - 1/2``, shape (..., n, n)."""
-        return self.preference - 0.5
 
     @property
     def reference(self) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -51,6 +51,7 @@ def add_path(directory: str | os.PathLike[str]) -> None:
 
 
 def _forget() -> None:
+    importlib.invalidate_caches()
     for cached in (_files, load, algorithms):
         cached.cache_clear()
 
@@ -94,17 +95,16 @@ def load(kind: str, key: str) -> ModuleType:
     if key not in files:
         raise unknown(key, files, _SINGULAR[kind])
     file = files[key]
-    if file.parent.parent == Path(__file__).parent:
-        module = importlib.import_module(f"prefsim.{kind}.{key}")
+    root = file.parent.parent
+    if root == Path(__file__).parent:
+        package = "prefsim"
     else:
-        place = hashlib.blake2b(str(file.parent.parent).encode(), digest_size=4).hexdigest()
-        name = f"prefsim_path_{place}.{kind}.{key}"
-        spec = importlib.util.spec_from_file_location(name, file)
-        if spec is None or spec.loader is None:
-            raise ValueError(f"{file} cannot be imported.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
+        # A package of our own making, so that what the file defines can be imported again by its name.
+        package = f"prefsim_path_{hashlib.blake2b(str(root).encode(), digest_size=4).hexdigest()}"
+        if package not in sys.modules:
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = [str(root)]
+    module = importlib.import_module(f"{package}.{kind}.{key}")
     _check(kind, key, module, file)
     return module
 
@@ -191,7 +191,7 @@ class Algorithm:
             kind = type(defaults[name])
             if isinstance(value, bool) is not (kind is bool) or not isinstance(value, (bool, int, float)):
                 raise TypeError(f"{self.key}: {name} must be a {kind.__name__}; got {value!r}.")
-            if value != value or (kind is int and value != int(value)):
+            if not math.isfinite(value) or (kind is int and value != int(value)):
                 raise ValueError(f"{self.key}: {name} must be a finite {kind.__name__}; got {value!r}.")
             values[name] = kind(value)
         return self.parameters(**values)

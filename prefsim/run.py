@@ -238,7 +238,7 @@ def _start(experiment: Experiment, game: PreferenceGame) -> NDArray[np.float64]:
         raise ValueError(f"runs={runs} would repeat the same numbers: solvers are deterministic; give start='random'.")
     if isinstance(experiment.start, str):
         return np.array(np.broadcast_to(game.log_reference[:, None], shape))
-    start = as_log_policy(experiment.start, n, "start", positive=False)
+    start = as_log_policy(experiment.start, n, "start", positive=True)
     if start.ndim == 2:
         start = start[:, None]
     try:

@@ -36,6 +36,9 @@ runtime, which would count references to every array at every call, atomically: 
 ALLOCATING = {**OPTIONS, "_nrt": True}
 """How functions compile that make arrays: rules of solvers, and what runs once a run."""
 
+INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
+"""Options, as text, of functions that only compiled code calls: wrappers for Python would be compiled for nothing."""
+
 _registered: set[int] = set()
 
 
@@ -139,7 +142,7 @@ def compile_runner(
             "from numba import njit",
             *imports,
             header,
-            "@njit(nogil=True, error_model='numpy')\n" + inspect.getsource(loop),
+            f"@njit(nogil=True, error_model='numpy', {INNER})\n" + inspect.getsource(loop),
             "@njit(nogil=True, cache=True, error_model='numpy')\n" + entry,
         ]
     )
@@ -184,7 +187,7 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
     for kind, shape in policy.State._field_defaults.values():
         size = ", ".join(f"problem.{a}" if isinstance(a, str) else str(a) for a in shape)
         fields.append(f"np.zeros(({size},), {shapes[kind]})")
-    header = f"@njit(forceinline=True)\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
+    header = f"@njit(forceinline=True, {INNER})\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     entry = (
         f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out):\n"
@@ -235,7 +238,7 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
 @cache
 def _body_runner(solver: ModuleType) -> Any:
     """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
-    header = f"@njit(forceinline=True)\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
+    header = f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
     arguments = "hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {

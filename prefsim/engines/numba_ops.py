@@ -125,19 +125,10 @@ def _fused(opponent, anchor, slope, payoff, reference, current, half, previous, 
                 now[y] = mid[y]
 
 
-@njit(nogil=True)
+@njit(forceinline=True)
 def _mix(w, now, mu, mid, past):  # type: ignore[no-untyped-def]
-    """Weighted sum of the named log-policies; a weight of 0 drops its policy even where that is -inf."""
-    value = 0.0
-    if w[0] != 0.0:
-        value += w[0] * now
-    if w[1] != 0.0:
-        value += w[1] * mu
-    if w[2] != 0.0:
-        value += w[2] * mid
-    if w[3] != 0.0:
-        value += w[3] * past
-    return value
+    """Weighted sum of the named log-policies."""
+    return w[0] * now + w[1] * mu + w[2] * mid + w[3] * past
 
 
 @cache

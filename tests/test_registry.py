@@ -1,0 +1,238 @@
+"""A new algorithm is one file; a broken one is refused with a sentence."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import prefsim as ps
+from prefsim import registry
+
+SOLVER = '''
+"""Half-hearted multiplicative weights: the step is halved on odd iterations.
+
+log pi+ = log pi + step(t) * P(. > pi).
+"""
+
+from typing import NamedTuple
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters."""
+
+    step: float = 0.2
+    """Learning rate on even iterations."""
+
+
+def opponent(hyper, iterate, phase):
+    """Self-play."""
+    return iterate.current
+
+
+def target(hyper, iterate, gain, phase):
+    """Exponential weights, half of them on odd iterations."""
+    return iterate.current + (hyper.step if iterate.t % 2 == 0 else hyper.step / 2) * gain
+'''
+
+POLICY = '''
+"""Follow the leader on {factor} times the mean; ties at random."""
+
+from typing import NamedTuple
+
+from prefsim.ops import Array, argmax_random, floats
+
+FEEDBACK = "bandit"
+FACTOR = {factor}
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters."""
+
+    optimism: float = 1.0
+    """Value of an arm that was never played."""
+
+
+class State(NamedTuple):
+    """Sums and counts."""
+
+    total: Array = floats("arms")
+    pulls: Array = floats("arms")
+    index: Array = floats("arms")
+
+
+def init(hyper, state, problem):
+    """Nothing to prepare."""
+
+
+def index(hyper, state, i):
+    """A helper function compiles too."""
+    return FACTOR * state.total[i] / state.pulls[i] if state.pulls[i] > 0 else hyper.optimism
+
+
+def act(hyper, state, problem, t, noise):
+    """Play the leader."""
+    for i in range(problem.arms):
+        state.index[i] = index(hyper, state, i)
+    return argmax_random(state.index, noise)
+
+
+def learn(hyper, state, problem, t, action, feedback):
+    """Average."""
+    state.total[action] += feedback
+    state.pulls[action] += 1.0
+'''
+
+
+def write(root, kind, name, text):
+    folder = root / kind
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def dropped(tmp_path, monkeypatch):
+    """A folder on the registry's path holding one solver and one policy."""
+    write(tmp_path, "solvers", "half_hearted", SOLVER)
+    write(tmp_path, "policies", "follow_leader", POLICY.format(factor=1.0))
+    monkeypatch.setenv("PREFSIM_PATH", str(tmp_path))
+    registry._forget()
+    yield tmp_path
+    monkeypatch.undo()
+    registry._forget()
+
+
+def test_a_dropped_file_is_listed_runs_and_agrees_on_both_engines(dropped):
+    assert ps.list_algorithms()["half_hearted"].startswith("Half-hearted multiplicative weights")
+    assert "follow_leader" in ps.list_algorithms()
+    game = ps.games.random(4, seed=0)
+    plain, fast = (ps.run(game, ["half_hearted", "mwu"], horizon=30, engine=e) for e in ("reference", "numba"))
+    np.testing.assert_allclose(fast.duality_gap, plain.duality_gap, rtol=1e-12)
+    problem = ps.bandits.bernoulli([0.2, 0.6, 0.5])
+    plain, fast = (ps.run(problem, ["follow_leader"], horizon=200, runs=3, engine=e) for e in ("reference", "numba"))
+    np.testing.assert_array_equal(fast.regret, plain.regret)
+
+
+def test_a_dropped_file_reaches_the_command_line(dropped):
+    def prefsim(*words):
+        code = "from prefsim.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "half_hearted" in prefsim("list", "algorithms")
+    assert "Learning rate on even iterations" in prefsim("show", "half_hearted")
+    assert "half_hearted" in prefsim("run", "rock_paper_scissors", "half_hearted", "--horizon", "10")
+
+
+def test_divergence_is_reported_and_nothing_before_it_is_lost(dropped):
+    write(dropped, "solvers", "exploding", SOLVER.replace("return iterate.current + (", "return -3 * iterate.current + ("))
+    registry._forget()
+    game = ps.games.random(4, seed=0)
+    with np.errstate(all="ignore"), pytest.warns(ps.DivergenceWarning, match=r"exploding diverged by iteration \d+"):
+        data = ps.run(game, ["mwu", "exploding"], horizon=2000)
+    gap = data.duality_gap.sel(algorithm="exploding").values
+    assert np.isfinite(gap[..., :5]).all() and np.isnan(gap[..., -1]).all()
+    assert np.isfinite(data.duality_gap.sel(algorithm="mwu")).all()
+
+
+NUMBER = textwrap.dedent("""
+    import json, sys, time
+    begun = time.perf_counter()
+    import prefsim as ps
+    data = ps.run(ps.bandits.bernoulli([.2, .6, .5, .55]), ["follow_leader"], horizon=500, runs=4)
+    print(json.dumps([time.perf_counter() - begun, data.regret.values[..., -1].tolist()]))
+""")
+
+
+def number(folder, cache):
+    import json
+
+    environment = {**os.environ, "PREFSIM_PATH": str(folder), "PREFSIM_CACHE": str(cache)}
+    done = subprocess.run([sys.executable, "-c", NUMBER], capture_output=True, text=True, env=environment, check=True)
+    return json.loads(done.stdout)
+
+
+def test_compiled_code_is_reused_and_an_edited_rule_is_not(dropped, tmp_path):
+    cache = tmp_path / "cache"
+    _, first = number(dropped, cache)
+    compiled = sorted(p.name for p in cache.rglob("*.nbc"))
+    _, second = number(dropped, cache)
+    assert second == first and sorted(p.name for p in cache.rglob("*.nbc")) == compiled != []
+    write(dropped, "policies", "follow_leader", POLICY.format(factor=-1.0))
+    _, edited = number(dropped, cache)
+    assert edited != first
+    assert len(list(cache.rglob("*.nbc"))) > len(compiled)
+
+
+def test_a_constant_imported_from_elsewhere_counts_as_an_edit(dropped, tmp_path):
+    """The runner's name covers what a rule compiles, not just the file it stands in."""
+    helper = tmp_path / "shared_constants.py"
+    text = POLICY.format(factor=1.0).replace("FACTOR = 1.0\n", "from shared_constants import FACTOR\n")
+    write(dropped, "policies", "follow_leader", text)
+    cache = tmp_path / "cache"
+    results = []
+    for factor in (1.0, -1.0):
+        helper.write_text(f"FACTOR = {factor}\n")
+        os.environ["PYTHONPATH"], before = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]), os.environ.get("PYTHONPATH")
+        try:
+            results.append(number(dropped, cache)[1])
+        finally:
+            if before is None:
+                del os.environ["PYTHONPATH"]
+            else:
+                os.environ["PYTHONPATH"] = before
+    assert results[0] != results[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "sentence"),
+    [
+        ("solvers", SOLVER.replace("def target", "def aim"), r"must define target\(hyper, iterate, gain, phase\)"),
+        ("solvers", SOLVER.replace("(hyper, iterate, phase)", "(iterate)"), r"contract is opponent\(hyper, iterate"),
+        ("solvers", SOLVER.replace("step: float = 0.2", "step: float"), "needs a default"),
+        ("policies", POLICY.format(factor=1).replace("class State", "class Memory"), "must define State"),
+        ("policies", "X = 1", "needs a docstring"),
+        ("games", '"""A family without its function."""', r"must define a function broken\(...\)"),
+    ],
+)
+def test_a_broken_file_is_refused_with_a_sentence(dropped, kind, text, sentence):
+    write(dropped, kind, "broken", text)
+    registry._forget()
+    with pytest.raises(ValueError, match=sentence):
+        registry.load(kind, "broken")
+
+
+def test_two_files_of_one_key_are_refused(dropped):
+    write(dropped, "solvers", "egpo", SOLVER)
+    registry._forget()
+    with pytest.raises(ValueError, match="two files define the solver 'egpo'"):
+        ps.list_algorithms()
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    game = ps.games.rock_paper_scissors()
+    with pytest.raises(ValueError, match="did you mean 'nash_md'"):
+        ps.run(game, ["nash_mb"], horizon=1)
+    with pytest.raises(ValueError, match="runs on bandits"):
+        ps.run(game, ["ucb1"], horizon=1)
+    with pytest.raises(ValueError, match="did you mean 'arxiv_six_rankers'"):
+        ps.run("arxiv_six_ranker", ["rucb"], horizon=1)
+    with pytest.raises(AttributeError, match="did you mean 'cyclic'"):
+        ps.games.cyclik
+    with pytest.raises(ValueError, match="did you mean 'step'"):
+        ps.run(game, [("mwu", {"stpe": 1.0})], horizon=1)
+    with pytest.raises(ValueError, match="holds none of the folders"):
+        ps.add_path(os.path.dirname(__file__))
+
+
+def test_families_are_functions_even_after_their_files_are_imported():
+    import prefsim.games.cyclic  # noqa: F401
+
+    assert callable(ps.games.cyclic) and ps.games.cyclic(3).recipe == {"family": "cyclic", "n": 3}
+    assert "cyclic" in dir(ps.games)
+    assert callable(ps.run) and callable(ps.agent)
