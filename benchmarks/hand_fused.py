@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from prefsim import noise
-from prefsim.engines.numba import register
+from prefsim.engines.compiler import register
 
 for _function in noise.SCALAR:
     register(_function)

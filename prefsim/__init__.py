@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Agent": "agent",
@@ -46,6 +46,22 @@ _HOME = {
 _PACKAGES = ("bandits", "games")
 
 __all__ = ["__version__", *sorted((*_HOME, *_PACKAGES))]
+
+
+if TYPE_CHECKING:
+    from prefsim import bandits, games
+    from prefsim.agent import Agent, agent
+    from prefsim.bandit import Bandit
+    from prefsim.claim import Claim, verify
+    from prefsim.equilibrium import Equilibrium, EquilibriumError, solve_equilibrium
+    from prefsim.experiment import Experiment, Grid, Spec
+    from prefsim.game import PreferenceGame
+    from prefsim.metrics import duality_gap
+    from prefsim.plots import plot
+    from prefsim.registry import add_path, list_algorithms, list_claims, list_problems
+    from prefsim.results import load, save
+    from prefsim.run import DivergenceWarning, run
+    from prefsim.tournament import summarize
 
 
 def __getattr__(name: str) -> Any:

@@ -57,7 +57,7 @@ class Bandit:
         return len(self.truth[0])
 
     def __repr__(self) -> str:
-        kind = self.recipe["family"] if self.recipe else self.environment
+        kind = str(self.recipe["family"]) if self.recipe else self.environment
         return f"<{kind}: {self.instances} x {self.arms} arms>" if self.instances > 1 else f"<{kind}: {self.arms} arms>"
 
 

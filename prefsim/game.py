@@ -204,7 +204,7 @@ class PreferenceGame:
         )
 
     def __repr__(self) -> str:
-        kind = self.recipe["family"] if self.recipe else "preference game"
+        kind = str(self.recipe["family"]) if self.recipe else "preference game"
         many = f"{self.batch_shape} games of " if self.batch_shape else ""
         beta = f"{float(self.beta):g}" if self.beta.ndim == 0 else "varying"
         return f"<{kind}: {many}{self.n} actions, beta={beta}>"

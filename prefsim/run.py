@@ -202,9 +202,11 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
         bound = np.full((len(rules), len(game.beta), len(times)), np.nan)
         for a, (solver, hypers) in enumerate(rules):
             function = getattr(solver, "BOUNDS", {}).get(name)
-            for i in range(len(game.beta) if function else 0):
+            if function is None:
+                continue
+            for i, hyper in enumerate(hypers):
                 worst = variables[name][a, i, :, 0].max()
-                bound[a, i, 1:] = function(hypers[i], float(game.beta[i]), worst, spread[i], times[1:])
+                bound[a, i, 1:] = function(hyper, float(game.beta[i]), worst, spread[i], times[1:])
         if np.isfinite(bound).any():
             variables[f"{name}_bound"] = bound
     return variables
@@ -293,11 +295,16 @@ def _label(experiment: Experiment, variables: dict[str, Any], engine: str) -> xr
     return xr.Dataset(content, coords, {"provenance": results.provenance(experiment, engine)})
 
 
-def _attributes(experiment: Experiment, name: str) -> dict[str, str]:
+def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:
     if isinstance(experiment.problem, Bandit):
         unit = "duels" if experiment.problem.normalisation in ("duel_average", "copeland") else "reward"
-        kind = experiment.problem.normalisation
-        return {"long_name": f"cumulative {name.replace('_', ' ')}", "units": unit, "normalisation": kind}
+        return {
+            "long_name": f"cumulative {name.replace('_', ' ')}",
+            "units": unit,
+            "normalisation": experiment.problem.normalisation,
+            # A bound above this number a round is vacuous; figures grey it out.
+            "largest_gap": float(experiment.problem.truth.gap.max()),
+        }
     if name == "policy":
         return {"long_name": "probability", "units": "1"}
     plain = name.removeprefix("average_")

@@ -111,7 +111,7 @@ def test_environment_noise_is_shared_by_the_algorithms():
             FEEDBACK, regrets = environment.FEEDBACK, staticmethod(environment.regrets)
 
             @staticmethod
-            def feedback(truth, action, t, noise, rewards=rewards):
+            def feedback(truth, action, t, noise, rewards=rewards, environment=environment):
                 rewards.append(environment.feedback(truth, action, t, noise))
                 return rewards[-1]
 

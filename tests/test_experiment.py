@@ -116,7 +116,7 @@ def test_policies_and_environments_must_match():
     with pytest.raises(ValueError, match="at least two arms"):
         ps.run(ps.bandits.dueling([[0.5]]), ["rucb"], horizon=5)
     with pytest.raises(ValueError, match="mixes matrices"):
-        ps.bandits.dueling([np.array(ps.bandits.cyclic4().truth.preference[0])[1:, 1:], np.full((3, 3), 0.5) + np.triu(np.full((3, 3), 0.1), 1) - np.tril(np.full((3, 3), 0.1), -1)])
+        ps.bandits.dueling([ps.games.cyclic(3).preference, ps.games.bradley_terry([2.0, 1.0, 0.0]).preference])
     with pytest.raises(ValueError, match="mean rewards in"):
         ps.bandits.bernoulli([0.5, 1.5])
     with pytest.raises(TypeError, match="takes no further settings"):

@@ -169,23 +169,17 @@ def test_compiled_code_is_reused_and_an_edited_rule_is_not(dropped, tmp_path):
     assert len(list(cache.rglob("*.nbc"))) > len(compiled)
 
 
-def test_a_constant_imported_from_elsewhere_counts_as_an_edit(dropped, tmp_path):
+def test_a_constant_imported_from_elsewhere_counts_as_an_edit(dropped, tmp_path, monkeypatch):
     """The runner's name covers what a rule compiles, not just the file it stands in."""
     helper = tmp_path / "shared_constants.py"
     text = POLICY.format(factor=1.0).replace("FACTOR = 1.0\n", "from shared_constants import FACTOR\n")
     write(dropped, "policies", "follow_leader", text)
     cache = tmp_path / "cache"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     results = []
     for factor in (1.0, -1.0):
         helper.write_text(f"FACTOR = {factor}\n")
-        os.environ["PYTHONPATH"], before = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]), os.environ.get("PYTHONPATH")
-        try:
-            results.append(number(dropped, cache)[1])
-        finally:
-            if before is None:
-                del os.environ["PYTHONPATH"]
-            else:
-                os.environ["PYTHONPATH"] = before
+        results.append(number(dropped, cache)[1])
     assert results[0] != results[1]
 
 
@@ -223,7 +217,7 @@ def test_unknown_names_are_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'arxiv_six_rankers'"):
         ps.run("arxiv_six_ranker", ["rucb"], horizon=1)
     with pytest.raises(AttributeError, match="did you mean 'cyclic'"):
-        ps.games.cyclik
+        _ = ps.games.cyclik
     with pytest.raises(ValueError, match="did you mean 'step'"):
         ps.run(game, [("mwu", {"stpe": 1.0})], horizon=1)
     with pytest.raises(ValueError, match="holds none of the folders"):

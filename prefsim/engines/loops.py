@@ -33,7 +33,7 @@ class Iterate(NamedTuple):
 
 
 def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out):
-    """Play runs ``first .. last - 1`` of one policy on one instance; fill cumulative regrets ``out[run, slot, metric]``.
+    """Play runs ``first .. last - 1`` of one policy on one instance; fill ``out[run, slot, metric]``, cumulative.
 
     `keys` holds the two key words of the streams for the environment, the policy and the order of the arms. The arms
     are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering.

@@ -1,45 +1,24 @@
 """The compiled engine: the same rule files and the same loops, through Numba.
 
-For every algorithm a runner module is written into the cache folder: imports of the rule functions followed by the text
-of the loop. Its name is a hash of all the sources it compiles, because Numba's own file cache looks at one file only
-and would not notice an edited rule. Runners release the GIL and work on ranges of runs, so threads share the work and
-no split of runs changes a number.
+Runners release the GIL and work on ranges of runs, so threads share the work and no split of runs changes a number.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import inspect
 import os
-import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from prefsim import bandit, noise, ops, trace
 from prefsim.engines import loops, numba_ops, reference
-
-OPTIONS = {"forceinline": True, "error_model": "numpy", "_nrt": False}
-"""How functions of bandit rules compile. They change arrays in place and allocate none, so they can do without Numba's
-runtime, which would count references to every array at every call, atomically: 2-3 times slower."""
-
-ALLOCATING = {**OPTIONS, "_nrt": True}
-"""How functions compile that make arrays: rules of solvers, and what runs once a run."""
-
-INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
-"""Options, as text, of functions that only compiled code calls: wrappers for Python would be compiled for nothing."""
-
-_registered: set[int] = set()
+from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, compile_runner
 
 
 def threads() -> int:
@@ -50,18 +29,6 @@ def threads() -> int:
             raise ValueError(f"PREFSIM_THREADS must be a whole number >= 1; got {given!r}.")
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Folder of compiled runners: ``PREFSIM_CACHE``, or ``~/.cache/prefsim``, or a temporary one if not writable."""
-    folder = Path(os.environ.get("PREFSIM_CACHE") or Path.home() / ".cache" / "prefsim")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="prefsim-"))
 
 
 def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[int], None] | None = None) -> None:
@@ -83,87 +50,6 @@ def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[i
     else:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(piece, ranges))
-
-
-def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
-    """Let compiled code call a Python function, compiled from its own text; the first registration counts."""
-    if id(function) not in _registered:
-        _registered.add(id(function))
-        register_jitable(**(ALLOCATING if function is noise.open_stream else options))(function)
-
-
-def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str]) -> None:
-    """Register `function` and every Python function it reaches, and gather what they are compiled from."""
-    if function in numba_ops.ROWS:
-        return
-    register(function, options)
-    sources[function.__module__] = inspect.getsource(sys.modules[function.__module__])
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, FunctionType) and value is not function:
-            _collect(value, options, sources, constants)
-        elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
-            constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
-
-
-def compile_runner(
-    loop: FunctionType, header: str, names: dict[str, Any], entry: str, options: dict[str, Any] = OPTIONS
-) -> Any:
-    """Write and import the runner module: `header`, the text of `loop`, and `entry`, all compiled by Numba.
-
-    Parameters
-    ----------
-    loop : function
-        One of :mod:`prefsim.engines.loops`.
-    header : str
-        Lines before the loop, defining helpers the loop needs.
-    names : dict
-        Objects the text refers to by name: functions, classes, constants.
-    entry : str
-        Text of ``def run(...)`` that calls the loop; its compiled code is cached on disk.
-    options : dict
-        How the functions in `names` compile.
-    """
-    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit)}
-    constants: list[str] = []
-    imports = []
-    for name, value in names.items():
-        if isinstance(value, FunctionType):
-            _collect(value, options, sources, constants)
-        if isinstance(value, (FunctionType, type)):
-            sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
-            imports.append(f"from {value.__module__} import {value.__name__} as {name}")
-        else:
-            imports.append(f"{name} = {value!r}")
-    text = "\n".join(
-        [
-            "# Written by prefsim.engines.numba; its name is a hash of everything it compiles.",
-            "import numpy as np",
-            "from numba import njit",
-            *imports,
-            header,
-            f"@njit(nogil=True, error_model='numpy', {INNER})\n" + inspect.getsource(loop),
-            "@njit(nogil=True, cache=True, error_model='numpy')\n" + entry,
-        ]
-    )
-    material = "\0".join([numba.__version__, text, *sorted(constants), *(f"{k}\0{sources[k]}" for k in sorted(sources))])
-    return _import(text, hashlib.blake2b(material.encode(), digest_size=12).hexdigest())
-
-
-@cache
-def _import(text: str, digest: str) -> Any:
-    name = f"prefsim_runner_{digest}"
-    file = cache_folder() / f"{name}.py"
-    if not file.exists():
-        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
-        os.replace(temporary, file)  # whole or not at all, whoever else writes it
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[name] = module
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    return module.run
 
 
 def _literal(hyper: type, values: str) -> str:
@@ -225,11 +111,11 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
     def play(hyper: Any, truth: Any, problem: bandit.Problem, *rest: Any) -> None:
         try:
             run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
-        except numba.core.errors.NumbaError as error:
+        except NumbaError as error:
             raise TypeError(
-                f"{policy.__name__} does not compile. Write init, act and learn with scalars, loops and branches; if they "
-                "must make arrays (array methods such as .max() do), say ALLOCATES = True in the file, which costs "
-                f"speed; engine='reference' runs it as it stands. Numba says: {_reason(error)}"
+                f"{policy.__name__} does not compile. Write init, act and learn with scalars, loops and branches; if "
+                "they must make arrays (array methods such as .max() do), say ALLOCATES = True in the file, which "
+                f"costs speed; engine='reference' runs it as it stands. Numba says: {_reason(error)}"
             ) from error
 
     return play

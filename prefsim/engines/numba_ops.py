@@ -1,4 +1,4 @@
-"""What Numba needs beside the rules: one-row twins of the array vocabulary, and the fused kernel of the mirror family."""
+"""What Numba needs beside the rules: one-row twins of the array vocabulary, and the fused mirror kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plain reading of every rule: Python scalars for bandits, NumPy arrays for games. This engine is the definition."""
+"""The plain reading of every rule, which defines it: Python scalars for bandits, NumPy arrays for games."""
 
 from __future__ import annotations
 

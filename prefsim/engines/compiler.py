@@ -1,0 +1,133 @@
+"""Turns rule functions into compiled runners, cached on disk under a name that changes with any source they compile.
+
+A runner module holds imports of the rule functions and the text of a loop from :mod:`prefsim.engines.loops`. Its name
+is a hash of all the sources involved, because Numba's own file cache looks at one file only and would not notice an
+edited rule; and a rule handed over as an argument would never be cached at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numba
+import numpy as np
+from numba.extending import register_jitable
+
+from prefsim import bandit, noise, ops
+from prefsim.engines import loops, numba_ops
+
+OPTIONS = {"forceinline": True, "error_model": "numpy", "_nrt": False}
+"""How functions of bandit rules compile. They change arrays in place and allocate none, so they can do without Numba's
+runtime, which would count references to every array at every call, atomically: 2-3 times slower."""
+
+ALLOCATING = {**OPTIONS, "_nrt": True}
+"""How functions compile that make arrays: rules of solvers, and what runs once a run."""
+
+INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
+"""Options, as text, of functions that only compiled code calls: wrappers for Python would be compiled for nothing."""
+
+_registered: set[int] = set()
+
+
+def cache_folder() -> Path:
+    """Folder of compiled runners: ``PREFSIM_CACHE``, or ``~/.cache/prefsim``, or a temporary one if not writable."""
+    folder = Path(os.environ.get("PREFSIM_CACHE") or Path.home() / ".cache" / "prefsim")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="prefsim-"))
+
+
+def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
+    """Let compiled code call a Python function, compiled from its own text; the first registration counts."""
+    if id(function) not in _registered:
+        _registered.add(id(function))
+        register_jitable(**(ALLOCATING if function is noise.open_stream else options))(function)
+
+
+def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str]) -> None:
+    """Register `function` and every Python function it reaches, and gather what they are compiled from."""
+    if function in numba_ops.ROWS:
+        return
+    register(function, options)
+    sources[function.__module__] = inspect.getsource(sys.modules[function.__module__])
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, FunctionType) and value is not function:
+            _collect(value, options, sources, constants)
+        elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
+            constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
+
+
+def compile_runner(
+    loop: Callable[..., Any], header: str, names: dict[str, Any], entry: str, options: dict[str, Any] = OPTIONS
+) -> Any:
+    """Write and import the runner module: `header`, the text of `loop`, and `entry`, all compiled by Numba.
+
+    Parameters
+    ----------
+    loop : function
+        One of :mod:`prefsim.engines.loops`.
+    header : str
+        Lines before the loop, defining helpers the loop needs.
+    names : dict
+        Objects the text refers to by name: functions, classes, constants.
+    entry : str
+        Text of ``def run(...)`` that calls the loop; its compiled code is cached on disk.
+    options : dict
+        How the functions in `names` compile.
+    """
+    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit)}
+    constants: list[str] = []
+    imports = []
+    for name, value in names.items():
+        if isinstance(value, FunctionType):
+            _collect(value, options, sources, constants)
+        if isinstance(value, (FunctionType, type)):
+            sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
+            imports.append(f"from {value.__module__} import {value.__name__} as {name}")
+        else:
+            imports.append(f"{name} = {value!r}")
+    text = "\n".join(
+        [
+            "# Written by prefsim.engines.numba; its name is a hash of everything it compiles.",
+            "import numpy as np",
+            "from numba import njit",
+            *imports,
+            header,
+            f"@njit(nogil=True, error_model='numpy', {INNER})\n" + inspect.getsource(loop),
+            "@njit(nogil=True, cache=True, error_model='numpy')\n" + entry,
+        ]
+    )
+    compiled_from = [f"{name}\0{sources[name]}" for name in sorted(sources)]
+    material = "\0".join([numba.__version__, text, *sorted(constants), *compiled_from])
+    return _import(text, hashlib.blake2b(material.encode(), digest_size=12).hexdigest())
+
+
+@cache
+def _import(text: str, digest: str) -> Any:
+    name = f"prefsim_runner_{digest}"
+    file = cache_folder() / f"{name}.py"
+    if not file.exists():
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+        os.replace(temporary, file)  # whole or not at all, whoever else writes it
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules[name] = module
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module.run
