@@ -21,6 +21,10 @@ from prefsim.engines import loops, numba_ops, reference
 from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, compile_runner
 
 
+PIECES = 16
+"""Ranges of runs per thread."""
+
+
 def threads() -> int:
     """Threads to use: ``PREFSIM_THREADS``, or one per core this process may run on."""
     given = os.environ.get("PREFSIM_THREADS", "")
@@ -34,22 +38,24 @@ def threads() -> int:
 def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[int], None] | None = None) -> None:
     """Call ``work(first, last)`` over ranges that cover ``0 .. count - 1``, on all threads."""
     workers = min(threads(), count)
-    # Several ranges a thread level out uneven runs; with a progress bar, enough of them to see it move.
-    pieces = min(count, workers * (16 if progress else 4)) if workers > 1 or progress else 1
+    # Many ranges level out uneven runs, move the progress bar, and let an interrupt through between them.
+    pieces = min(count, PIECES * workers)
     edges = [count * i // pieces for i in range(pieces + 1)]
-    ranges = list(zip(edges[:-1], edges[1:], strict=True))
 
-    def piece(bounds: tuple[int, int]) -> None:
-        work(*bounds)
+    def piece(i: int) -> None:
+        work(edges[i], edges[i + 1])
         if progress:
-            progress(bounds[1] - bounds[0])
+            progress(edges[i + 1] - edges[i])
 
     if workers == 1:
-        for bounds in ranges:
-            piece(bounds)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(piece, ranges))
+        for i in range(pieces):
+            piece(i)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        list(pool.map(piece, range(pieces)))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _literal(hyper: type, values: str) -> str:
