@@ -13,12 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prefsim.engines.loops import Iterate
+from prefsim.engines.loops import MEMORY, POLICIES, Iterate
 from prefsim.ops import log_normalize
-
-POLICIES = ("current", "reference", "half", "previous")
-"""Order of the weights in the tables of coefficients."""
-
 
 class Untraceable(TypeError):
     """The rule does something with a log-policy that is not affine."""
@@ -92,6 +88,9 @@ class Coefficients(NamedTuple):
     """Weights of the target's log-policies, shape (iterations, instances, phases, policies)."""
     slope: NDArray[np.float64]
     """Weight of the gain, shape (iterations, instances, phases)."""
+    memory: NDArray[np.float64]
+    """How the log-policies of ``MEMORY`` move, in that order: weights of the named log-policies, then of the gain, then
+    1 if the rule moves it at all; shape (iterations, instances, 3, policies + 2)."""
 
 
 def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], times: NDArray[Any]) -> tuple[Coefficients, bool]:
@@ -125,43 +124,55 @@ def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], times: NDAr
 
 def _trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any) -> tuple[Coefficients, bool]:
     phases = getattr(solver, "PHASES", 1)
-    opponent = np.zeros((np.size(t), len(beta), phases, len(POLICIES)))
-    anchor = np.zeros_like(opponent)
-    slope = np.zeros(opponent.shape[:3])
+    count = len(POLICIES)
+    opponent = np.zeros((np.size(t), len(beta), phases, count))
+    target = np.zeros((*opponent.shape[:3], count + 1))
+    memory = np.zeros((*opponent.shape[:2], len(MEMORY), count + 2))
     iterate = _Watched({name: Linear({name: 1.0}, normalized=True) for name in POLICIES}, beta, t)
-    for phase in range(phases):
-        try:
+    gain = Linear({"gain": 1.0})
+    try:
+        for phase in range(phases):
             played = solver.opponent(hyper, iterate, phase)
-            moved = solver.target(hyper, iterate, Linear({"gain": 1.0}), phase)
-        except (TypeError, AttributeError) as error:
-            raise Untraceable(f"the rule is not affine in log-policies and gain: {error}") from error
-        if not isinstance(played, Linear) or not played.normalized:
-            raise Untraceable("the opponent must be a named log-policy or end in log_normalize")
-        if not isinstance(moved, Linear):
-            raise Untraceable("the target does not depend on any log-policy or gain")
-        for name, weight in played.terms.items():
-            opponent[:, :, phase, POLICIES.index(name)] = weight
-        for name, weight in moved.terms.items():
-            if name == "gain":
-                slope[:, :, phase] = weight
-            else:
-                anchor[:, :, phase, POLICIES.index(name)] = weight
-    return Coefficients(opponent, anchor, slope), iterate.asked
+            if not isinstance(played, Linear) or not played.normalized:
+                raise Untraceable("the opponent must be a named log-policy or end in log_normalize")
+            _write(opponent[:, :, phase], played)
+            _write(target[:, :, phase], solver.target(hyper, iterate, gain, phase))
+        for m, name in enumerate(MEMORY):
+            if hasattr(solver, name):
+                _write(memory[:, :, m], getattr(solver, name)(hyper, iterate, gain))
+                memory[:, :, m, -1] = 1.0
+    except (TypeError, AttributeError) as error:
+        raise Untraceable(f"the rule is not affine in log-policies and gain: {error}") from error
+    found = Coefficients(opponent, np.ascontiguousarray(target[..., :-1]), np.ascontiguousarray(target[..., -1]), memory)
+    return found, iterate.asked
+
+
+def _write(row: NDArray[np.float64], combination: Any) -> None:
+    """Put the weights of a combination into a row of a table, shape (iterations, instances, entries)."""
+    if not isinstance(combination, Linear):
+        raise Untraceable("a policy must move with some log-policy or the gain")
+    for name, weight in combination.terms.items():
+        row[:, :, len(POLICIES) if name == "gain" else POLICIES.index(name)] = weight
 
 
 def _confirm(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any, found: Coefficients) -> None:
     """Compare with the rule itself on arrays: a rule that branches on values would slip through the symbols."""
-    policies = log_normalize(np.cos(np.arange(len(POLICIES) * len(beta) * 3.0)).reshape(len(POLICIES), len(beta), 3))
+    count = len(POLICIES)
+    policies = log_normalize(np.cos(np.arange(count * len(beta) * 3.0)).reshape(count, len(beta), 3))
     gain = np.sin(np.arange(len(beta) * 3.0)).reshape(len(beta), 3)
     iterate = Iterate(**dict(zip(POLICIES, policies, strict=True)), beta=beta[:, None], t=t)
     column = type(hyper)(*(value[:, None] if isinstance(value, np.ndarray) else value for value in hyper))
+
+    def compare(weights: NDArray[np.float64], slope: NDArray[np.float64], rule: Any) -> None:
+        ours = np.einsum("ip,pin->in", weights, policies) + slope[:, None] * gain
+        scale = 1e-9 * (1 + np.abs(ours).max())
+        if not np.allclose(log_normalize(ours), log_normalize(rule), rtol=1e-9, atol=scale):
+            raise Untraceable("the rule depends on the values of log-policies in a way that is not affine")
+
     for phase in range(found.slope.shape[2]):
-        played = np.einsum("ip,pin->in", found.opponent[0, :, phase], policies)
-        moved = np.einsum("ip,pin->in", found.anchor[0, :, phase], policies) + found.slope[0, :, phase, None] * gain
-        for ours, rule in (
-            (played, solver.opponent(column, iterate, phase)),
-            (moved, solver.target(column, iterate, gain, phase)),
-        ):
-            scale = 1e-9 * (1 + np.abs(ours).max())
-            if not np.allclose(log_normalize(ours), log_normalize(rule), rtol=1e-9, atol=scale):
-                raise Untraceable("the rule depends on the values of log-policies in a way that is not affine")
+        compare(found.opponent[0, :, phase], 0 * beta, solver.opponent(column, iterate, phase))
+        compare(found.anchor[0, :, phase], found.slope[0, :, phase], solver.target(column, iterate, gain, phase))
+    for m, name in enumerate(MEMORY):
+        if hasattr(solver, name):
+            rule = getattr(solver, name)(column, iterate, gain)
+            compare(found.memory[0, :, m, :count], found.memory[0, :, m, count], rule)

@@ -26,10 +26,24 @@ class Iterate(NamedTuple):
     """What the previous phase of this iteration arrived at."""
     previous: Any
     """The policy one iteration earlier (the start, at ``t = 0``)."""
+    auxiliary: Any
+    """A second log-policy, for the rules that define how it moves."""
+    magnet: Any
+    """What a rule is pulled towards instead of the reference, for the rules that define how it moves."""
+    slow: Any
+    """An average of policies, for the rules that define how it moves."""
     beta: Any
     """The game's temperature."""
     t: Any
     """Iteration number, from 0."""
+
+
+POLICIES = Iterate._fields[:-2]
+"""The named log-policies, in the order engines store them."""
+
+MEMORY = ("auxiliary", "magnet", "slow")
+"""Those that move only if the rule file defines a function of that name, ``auxiliary(hyper, iterate, gain)``. It is asked
+at the end of an iteration, when ``half`` is the new policy and ``gain`` the last one; the result is normalised."""
 
 
 def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out):
@@ -78,21 +92,25 @@ def place_pair(order, action):
     return place_arm(order, action[0]), place_arm(order, action[1])
 
 
-def play_game(hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last):
+def play_game(hypers, beta, preference, bank, total, start, stop, first, last):
     """Advance rows ``first .. last - 1`` (instance-major) from iteration `start` to `stop`, row by row, in place.
 
-    `total` gathers the policies of iterations ``start .. stop - 1`` where it has rows.
+    `bank` holds the named log-policies, shape (rows, policies, n) in the order of `POLICIES`. `total` gathers the
+    policies of iterations ``start .. stop - 1`` where it has rows.
     """
-    runs = len(current) // len(beta)
+    runs = len(bank) // len(beta)
     for row in range(first, last):
         i = row // runs
         hyper = make_hyper(hypers[i])
+        current, reference, half, previous, auxiliary, magnet, slow = bank[row]
         for t in range(start, stop):
             if len(total) > 0:
-                total[row] += np.exp(current[row])
+                total[row] += np.exp(current)
+            iterate = Iterate(current, reference, half, previous, auxiliary, magnet, slow, beta[i], t)
+            gain = current
             for phase in range(PHASES):
-                iterate = Iterate(current[row], reference[i], half[row], previous[row], beta[i], t)
                 gain = win_rates(preference[i], opponent(hyper, iterate, phase))
-                half[row] = log_normalize(target(hyper, iterate, gain, phase))
-            previous[row] = current[row]
-            current[row] = half[row]
+                half[:] = log_normalize(target(hyper, iterate, gain, phase))
+            remember(hyper, iterate, gain)
+            previous[:] = current
+            current[:] = half

@@ -20,7 +20,6 @@ from prefsim import bandit, noise, ops, trace
 from prefsim.engines import loops, numba_ops, reference
 from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, compile_runner
 
-
 PIECES = 16
 """Ranges of runs per thread."""
 
@@ -130,8 +129,14 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
 @cache
 def _body_runner(solver: ModuleType) -> Any:
     """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
-    header = f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n"
-    arguments = "hypers, beta, preference, reference, current, half, previous, total, start, stop, first, last"
+    memory = {name: getattr(solver, name) for name in loops.MEMORY if hasattr(solver, name)}
+    compute = [f"    new_{name} = log_normalize({name}(hyper, iterate, gain))\n" for name in memory]
+    store = [f"    iterate.{name}[:] = new_{name}\n" for name in memory]
+    header = (
+        f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n\n"
+        f"@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
+    )
+    arguments = "hypers, beta, preference, bank, total, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {
         "Hyper": solver.Hyper,
@@ -141,6 +146,7 @@ def _body_runner(solver: ModuleType) -> Any:
         "target": solver.target,
         "win_rates": ops.win_rates,
         "log_normalize": ops.log_normalize,
+        **memory,
     }
     return compile_runner(loops.play_game, header, names, entry, ALLOCATING)
 
@@ -158,10 +164,13 @@ class GamePlayer(reference.GamePlayer):
 
     def __init__(self, solver, hypers, beta, preference, reference, start, average, *, kernel="auto"):  # type: ignore[no-untyped-def]
         super().__init__(solver, hypers, beta, preference, reference, start, average)
-        rows = (-1, start.shape[-1])
-        self._hypers, self._beta, self._preference, self._reference = hypers, beta, preference, reference
-        self._current, self._previous, self._half = (a.reshape(rows) for a in (self.current, self.previous, self.half))
-        self._total = self.total.reshape(rows) if self.total is not None else np.empty((0, start.shape[-1]))
+        instances, runs, n = start.shape
+        self._bank = np.stack([self.policies[name] for name in loops.POLICIES], axis=2).reshape(-1, len(loops.POLICIES), n)
+        shaped = self._bank.reshape(instances, runs, -1, n)
+        self.policies = {name: shaped[:, :, k] for k, name in enumerate(loops.POLICIES)}
+        self._total = self.total.reshape(-1, n) if self.total is not None else np.empty((0, n))
+        self._hypers = np.array([_floats(h) for h in hypers]).reshape(instances, -1)
+        self._beta, self._preference, self._payoff = beta, preference, preference - 0.5
         self._scheduled = False
         self.kernel = kernel
         if kernel != "body":
@@ -186,26 +195,22 @@ class GamePlayer(reference.GamePlayer):
             self.t = upto
 
     def _advance(self, stop: int) -> None:
-        state = (self._current, self._half, self._previous, self._total)
-        start = self.t
+        state = (self._bank, self._total, self.t, stop)
         if self.kernel == "body":
-            hypers = np.array([_floats(h) for h in self._hypers]).reshape(len(self._hypers), -1)
             run = _body_runner(self.solver)
-            games = (hypers, self._beta, self._preference, self._reference)
 
             def work(first: int, last: int) -> None:
-                run(*games, *state, start, stop, first, last)
+                run(self._hypers, self._beta, self._preference, *state, first, last)
         else:
-            table = self._trace(start, stop)[0] if self._scheduled else self._table
-            payoff = self._preference - 0.5
+            table = self._trace(self.t, stop)[0] if self._scheduled else self._table
             fused = numba_ops.fused_kernel()
 
             def work(first: int, last: int) -> None:
-                fused(*table, payoff, self._reference, *state, start, stop, first, last)
+                fused(*table, self._payoff, *state, first, last)
 
-        rows, n = self._current.shape
+        rows, _, n = self._bank.shape
         # A thread pool costs some 100 microseconds: worth it only for more arithmetic than that.
-        if rows * n * n * (stop - start) < 2_000_000:
+        if rows * n * n * (stop - self.t) < 2_000_000:
             work(0, rows)
         else:
             parallel(work, rows)

@@ -74,64 +74,80 @@ def _kl(log_p, log_q):  # type: ignore[no-untyped-def]
     return row
 
 
-def _fused(opponent, anchor, slope, payoff, reference, current, half, previous, total, start, stop, first, last):  # type: ignore[no-untyped-def]
-    """Advance rows by traced coefficients; arrays as in ``loops.play_game``, tables (steps, instances, phases, ...).
+def _fused(opponent, anchor, slope, memory, payoff, bank, total, start, stop, first, last):  # type: ignore[no-untyped-def]
+    """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in ``loops.play_game``.
 
     One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
     ``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser).
     """
-    n = current.shape[1]
-    runs = len(current) // len(reference)
+    n = bank.shape[2]
+    runs = len(bank) // len(payoff)
     phases = opponent.shape[2]
-    policy, gain, moved = np.empty(n), np.empty(n), np.empty(n)
+    policy, gain, moved = np.empty(n), np.zeros(n), np.empty(n)
+    memories = np.empty((memory.shape[2], n))
     for row in range(first, last):
         i = row // runs
-        mu, now, mid, past = reference[i], current[row], half[row], previous[row]
+        named = bank[row]
         for t in range(start, stop):
             step = t - start if len(opponent) > 1 else 0
             if len(total) > 0:
                 for y in range(n):
-                    total[row, y] += np.exp(now[y])
+                    total[row, y] += np.exp(named[0, y])
             for phase in range(phases):
-                w = opponent[step, i, phase]
-                top = -np.inf
+                _mix(opponent[step, i, phase], named, moved)
+                shift = _log_total(moved)
                 for y in range(n):
-                    moved[y] = _mix(w, now[y], mu[y], mid[y], past[y])
-                    top = max(top, moved[y])
-                mass = 0.0
-                for y in range(n):
-                    policy[y] = np.exp(moved[y] - top)
-                    mass += policy[y]
-                for y in range(n):
+                    policy[y] = np.exp(moved[y] - shift)
                     gain[y] = 0.0
                 for j in range(n):
-                    q = policy[j] / mass
                     for y in range(n):
-                        gain[y] -= payoff[i, j, y] * q
-                w = anchor[step, i, phase]
-                s = slope[step, i, phase]
-                top = -np.inf
+                        gain[y] -= payoff[i, j, y] * policy[j]
+                _mix(anchor[step, i, phase], named, moved)
                 for y in range(n):
-                    moved[y] = _mix(w, now[y], mu[y], mid[y], past[y]) + s * gain[y]
-                    top = max(top, moved[y])
-                mass = 0.0
+                    moved[y] += slope[step, i, phase] * gain[y]
+                shift = _log_total(moved)
                 for y in range(n):
-                    mass += np.exp(moved[y] - top)
-                shift = top + np.log(mass)
-                for y in range(n):
-                    mid[y] = moved[y] - shift
+                    named[2, y] = moved[y] - shift
+            for m in range(len(memories)):
+                if memory[step, i, m, -1] > 0.0:
+                    _mix(memory[step, i, m, :-2], named, memories[m])
+                    for y in range(n):
+                        memories[m, y] += memory[step, i, m, -2] * gain[y]
+                    shift = _log_total(memories[m])
+                    for y in range(n):
+                        memories[m, y] -= shift
+            for m in range(len(memories)):
+                if memory[step, i, m, -1] > 0.0:
+                    named[4 + m] = memories[m]
             for y in range(n):
-                past[y] = now[y]
-                now[y] = mid[y]
+                named[3, y] = named[0, y]
+                named[0, y] = named[2, y]
 
 
-@njit(forceinline=True)
-def _mix(w, now, mu, mid, past):  # type: ignore[no-untyped-def]
+@njit(forceinline=True, error_model="numpy")
+def _mix(weights, named, out):  # type: ignore[no-untyped-def]
     """Weighted sum of the named log-policies."""
-    return w[0] * now + w[1] * mu + w[2] * mid + w[3] * past
+    for y in range(len(out)):
+        out[y] = 0.0
+    for k in range(len(weights)):
+        if weights[k] != 0.0:
+            for y in range(len(out)):
+                out[y] += weights[k] * named[k, y]
+
+
+@njit(forceinline=True, error_model="numpy")
+def _log_total(values):  # type: ignore[no-untyped-def]
+    """``log sum exp`` of one row."""
+    top = values[0]
+    for y in range(1, len(values)):
+        top = max(top, values[y])
+    mass = 0.0
+    for y in range(len(values)):
+        mass += np.exp(values[y] - top)
+    return top + np.log(mass)
 
 
 @cache
 def fused_kernel() -> Any:
     """The fused kernel, compiled on first use and cached on disk (it stands alone, so Numba's cache suffices)."""
-    return njit(nogil=True, cache=True)(_fused)
+    return njit(nogil=True, cache=True, error_model="numpy")(_fused)

@@ -79,23 +79,31 @@ class GamePlayer:
         self.hyper = stack(hypers)
         self.beta = beta[:, None, None]
         self.preference = preference[:, None]
-        self.reference = reference[:, None]
-        self.current = start.copy()
-        self.previous = start.copy()
-        self.half = start.copy()
+        self.policies = {name: start.copy() for name in loops.POLICIES}
+        self.policies["reference"] = np.array(np.broadcast_to(reference[:, None], start.shape))
+        self.memory = [name for name in loops.MEMORY if hasattr(solver, name)]
         self.total = np.zeros_like(start) if average else None
         self.t = 0
 
+    @property
+    def current(self) -> NDArray[np.float64]:
+        """Log-policies after the iterations done so far, shape (instances, runs, n)."""
+        return self.policies["current"]
+
     def advance(self, stop: int) -> None:
         """Iterate up to iteration `stop`."""
+        now = self.policies
         for t in range(self.t, stop):
             if self.total is not None:
-                self.total += np.exp(self.current)
+                self.total += np.exp(now["current"])
+            gain = now["current"]
             for phase in range(self.phases):
-                iterate = loops.Iterate(self.current, self.reference, self.half, self.previous, self.beta, t)
+                iterate = loops.Iterate(**now, beta=self.beta, t=t)
                 gain = win_rates(self.preference, self.solver.opponent(self.hyper, iterate, phase))
-                self.half = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
-            self.previous, self.current = self.current, self.half
+                now["half"] = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
+            iterate = loops.Iterate(**now, beta=self.beta, t=t)
+            moved = {name: log_normalize(getattr(self.solver, name)(self.hyper, iterate, gain)) for name in self.memory}
+            now.update(moved, previous=now["current"], current=now["half"])
         self.t = stop
 
 

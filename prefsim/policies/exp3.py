@@ -72,19 +72,25 @@ def learn(hyper, state, problem, t, action, feedback):
         return
     state.loss[action] += (1.0 - feedback) / state.chance[0]
     state.weight[action] = exp(-state.step[0] * (state.loss[action] - state.floor[0]))
-    state.total[0] = state.weight.sum()
-    if state.total[0] < 1e-100:
+    total = 0.0  # summed one by one: every engine must round alike
+    for i in range(problem.arms):
+        total += state.weight[i]
+    if total < 1e-100:
         floor = state.loss[0]
         for i in range(1, problem.arms):
             floor = min(floor, state.loss[i])
         state.floor[0] = floor
+        total = 0.0
         for i in range(problem.arms):
-            state.weight[i] = exp(-state.step[0] * (state.loss[i] - state.floor[0]))
-        state.total[0] = state.weight.sum()
+            state.weight[i] = exp(-state.step[0] * (state.loss[i] - floor))
+            total += state.weight[i]
+    state.total[0] = total
 
 
 def regret_bound(hyper, truth, horizon, t):
     """``ln K / step + step K t / 2``."""
     arms = len(truth.gap)
+    if arms == 1:
+        return 0.0 * t
     step = rate(hyper, arms, horizon)
     return log(arms) / step + step * arms * t / 2
