@@ -76,25 +76,19 @@ class Evidence:
         return outcome, self._ratio(mean, mean)
 
     def _ratio(self, against_upper: NDArray[np.float64], against_lower: NDArray[np.float64]) -> float:
-        """Worst ratio; NaN measurements count as infinitely bad, NaN bounds as no bound."""
-        worst = 0.0
-        pairs = []
+        """Worst ratio; a NaN measurement is infinitely bad, and so is comparing nothing: that check must not pass."""
+        from prefsim.statistics import bound_ratio
+
+        ratios = []
         if self.upper is not None:
             value, bound = np.broadcast_arrays(against_upper, np.asarray(self.upper, dtype=np.float64))
-            known = ~np.isnan(bound) & ~((np.abs(value) <= self.floor) & (np.abs(bound) <= self.floor))
-            pairs.append((value[known], bound[known]))
+            rounding = (np.abs(value) <= self.floor) & (np.abs(bound) <= self.floor)
+            ratios.append(bound_ratio(value, np.where(rounding, np.nan, bound)).ratio)
         if self.lower is not None:
             value, bound = np.broadcast_arrays(against_lower, np.asarray(self.lower, dtype=np.float64))
-            known = ~np.isnan(bound)
-            pairs.append((bound[known], value[known]))
-        if not any(top.size for top, _ in pairs):
-            return float("inf")  # a check that compares nothing must not pass
-        for top, bottom in pairs:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(bottom > 0, top / bottom, np.where(top <= bottom, 0.0, np.inf))
-            if ratio.size:
-                worst = max(worst, float(np.where(np.isnan(ratio) | np.isnan(top), np.inf, ratio).max()))
-        return worst
+            reached = np.where(np.isnan(bound), np.nan, np.fmax(value, 0.0))
+            ratios.append(bound_ratio(np.where(np.isnan(bound), 0.0, bound), reached).ratio)
+        return max((ratio for ratio in ratios if not np.isnan(ratio)), default=float("inf"))
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ class Rate(NamedTuple):
 
 
 class Worst(NamedTuple):
-    """The largest ratio of measurement to bound, and its index into the broadcast arrays (None: no bound applied)."""
+    """The largest ratio of measurement to bound, and its index in the broadcast arrays (None: no bound applied)."""
 
     ratio: float
-    index: tuple[int, ...] | None
+    where: tuple[int, ...] | None
 
 
 def _check_level(level: float, argument: str = "confidence") -> float:
@@ -113,7 +113,7 @@ def bootstrap_interval(
         For fewer than two runs, values that are not finite, or an unknown statistic.
     """
     values, level = _as_samples(samples, axis), _check_level(confidence)
-    named = {"mean": np.mean, "median": np.median}
+    named: dict[str, Callable[..., Array]] = {"mean": np.mean, "median": np.median}
     function = named.get(statistic) if isinstance(statistic, str) else statistic
     if function is None:
         raise ValueError(f"statistic must be one of {sorted(named)} or a callable; got {statistic!r}.")
@@ -316,7 +316,8 @@ def bound_ratio(measured: ArrayLike, bound: ArrayLike) -> Worst:
         return Worst(float("nan"), None)
     value = np.where(np.isnan(value), np.inf, value)
     ratio = np.where(value > 0, np.inf, 0.0)
-    np.divide(value, limit, out=ratio, where=(limit > 0) & np.isfinite(value))
+    with np.errstate(over="ignore"):
+        np.divide(value, limit, out=ratio, where=(limit > 0) & np.isfinite(value))
     ratio = np.where(applies, ratio, -np.inf)
     index = np.unravel_index(int(ratio.argmax()), ratio.shape)
     return Worst(float(ratio[index]), tuple(int(i) for i in index))
