@@ -24,6 +24,9 @@ KINDS = ("games", "solvers", "bandits", "policies", "claims")
 _SINGULAR = {"games": "game", "solvers": "solver", "bandits": "bandit", "policies": "policy", "claims": "claim"}
 _added: list[Path] = []
 
+_STEP = {"init": ("hyper", "log_policy"), "step": ("hyper", "state", "game")}
+"""What a solver defines that is no mirror step towards a target; its ``State`` has arrays (..., n), the policy first."""
+
 _SIGNATURES = {
     "solvers": {"opponent": ("hyper", "iterate", "phase"), "target": ("hyper", "iterate", "gain", "phase")},
     "policies": {
@@ -113,7 +116,8 @@ def _check(kind: str, key: str, module: ModuleType, file: Path) -> None:
     where = f"{kind}/{file.name}"
     if not (module.__doc__ or "").strip():
         raise ValueError(f"{where} needs a docstring: what it is, its recursion or answer, and the source.")
-    for function, arguments in _SIGNATURES.get(kind, {}).items():
+    stepping = kind == "solvers" and hasattr(module, "step")
+    for function, arguments in (_STEP if stepping else _SIGNATURES.get(kind, {})).items():
         given = getattr(module, function, None)
         signature = f"{function}({', '.join(arguments)})"
         if not callable(given):
@@ -122,7 +126,7 @@ def _check(kind: str, key: str, module: ModuleType, file: Path) -> None:
         if len(names) != len(arguments):
             raise ValueError(f"{where} defines {function}({', '.join(names)}); the contract is {signature}.")
     needed = {"solvers": ["Hyper"], "policies": ["Hyper", "State", "FEEDBACK"], "claims": ["CLAIMS"]}.get(kind, [])
-    for name in needed:
+    for name in [*needed, *(["State"] if stepping else [])]:
         if not hasattr(module, name):
             raise ValueError(f"{where} must define {name}; see docs/extending.md for a worked example.")
     if kind in ("games", "bandits") and not callable(getattr(module, key, None)):

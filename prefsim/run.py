@@ -175,7 +175,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     average = any(name.startswith("average_") for name in wanted)
     arrays = (np.array(game.beta), np.array(game.preference), np.array(game.log_reference))
     for a, (solver, hypers) in enumerate(rules):
-        player = _backend(engine).GamePlayer(solver, hypers, *arrays, start, average)
+        player = _backend(engine).play_game(solver, hypers, *arrays, start, average)
         diverged = None
         for k, t in enumerate(times):
             player.advance(int(t))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from prefsim.engines.loops import MEMORY, POLICIES, Iterate
 from prefsim.ops import log_normalize
 
+
 class Untraceable(TypeError):
     """The rule does something with a log-policy that is not affine."""
 

@@ -114,3 +114,32 @@ def play_game(hypers, beta, preference, bank, total, start, stop, first, last):
             remember(hyper, iterate, gain)
             previous[:] = current
             current[:] = half
+
+
+class Game(NamedTuple):
+    """What a solver's ``step`` may look at."""
+
+    preference: Any
+    """``P``, shape (..., n, n)."""
+    reference: Any
+    """Log of the reference policy, shape (..., n)."""
+    beta: Any
+    """The game's temperature."""
+    t: Any
+    """Iteration number, from 0."""
+
+
+def step_game(hypers, beta, preference, reference, bank, total, start, stop, first, last):
+    """Counterpart of :func:`play_game` for solvers that give ``step``; `bank` holds their state's fields, the policy first.
+
+    Shape of `bank`: (rows, fields, n).
+    """
+    runs = len(bank) // len(beta)
+    for row in range(first, last):
+        i = row // runs
+        hyper = make_hyper(hypers[i])
+        for t in range(start, stop):
+            if len(total) > 0:
+                total[row] += np.exp(bank[row, 0])
+            game = Game(preference[i], reference[i], beta[i], t)
+            pack(step(hyper, unpack(bank[row]), game), bank[row])

@@ -126,6 +126,10 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
     return play
 
 
+def _make_hyper(solver: ModuleType) -> str:
+    return f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n\n"
+
+
 @cache
 def _body_runner(solver: ModuleType) -> Any:
     """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
@@ -133,8 +137,7 @@ def _body_runner(solver: ModuleType) -> Any:
     compute = [f"    new_{name} = log_normalize({name}(hyper, iterate, gain))\n" for name in memory]
     store = [f"    iterate.{name}[:] = new_{name}\n" for name in memory]
     header = (
-        f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {_literal(solver.Hyper, 'hyper')}\n\n"
-        f"@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
+        f"{_make_hyper(solver)}@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
     )
     arguments = "hypers, beta, preference, bank, total, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
@@ -149,6 +152,23 @@ def _body_runner(solver: ModuleType) -> Any:
         **memory,
     }
     return compile_runner(loops.play_game, header, names, entry, ALLOCATING)
+
+
+@cache
+def _step_runner(solver: ModuleType) -> Any:
+    """Runner of a solver that gives ``step``."""
+    fields = solver.State._fields
+    header = (
+        f"{_make_hyper(solver)}"
+        f"@njit({INNER})\ndef unpack(bank):\n    return State({', '.join(f'bank[{k}]' for k in range(len(fields)))})\n\n"
+        f"@njit({INNER})\ndef pack(state, bank):\n"
+        + "".join(f"    new_{name} = state.{name}.copy()\n" for name in fields)
+        + "".join(f"    bank[{k}] = new_{name}\n" for k, name in enumerate(fields))
+    )
+    arguments = "hypers, beta, preference, reference, bank, total, start, stop, first, last"
+    entry = f"def run({arguments}):\n    step_game({arguments})\n"
+    names = {"Hyper": solver.Hyper, "State": solver.State, "Game": loops.Game, "step": solver.step}
+    return compile_runner(loops.step_game, header, names, entry, ALLOCATING)
 
 
 SCHEDULE_CHUNK = 1024
@@ -208,9 +228,43 @@ class GamePlayer(reference.GamePlayer):
             def work(first: int, last: int) -> None:
                 fused(*table, self._payoff, *state, first, last)
 
-        rows, _, n = self._bank.shape
-        # A thread pool costs some 100 microseconds: worth it only for more arithmetic than that.
-        if rows * n * n * (stop - self.t) < 2_000_000:
-            work(0, rows)
-        else:
-            parallel(work, rows)
+        _over_rows(work, self._bank, stop - self.t)
+
+
+class StepPlayer(reference.StepPlayer):
+    """Compiled counterpart of :class:`prefsim.engines.reference.StepPlayer`."""
+
+    def __init__(self, solver, hypers, beta, preference, reference, start, average):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average)
+        instances, runs, n = start.shape
+        self._bank = np.stack(self.state, axis=2).reshape(instances * runs, -1, n)
+        shaped = self._bank.reshape(instances, runs, -1, n)
+        self.state = solver.State(*(shaped[:, :, k] for k in range(shaped.shape[2])))
+        self._total = self.total.reshape(-1, n) if self.total is not None else np.empty((0, n))
+        hyper_values = np.array([_floats(h) for h in hypers]).reshape(instances, -1)
+        self._games = (hyper_values, beta, preference, reference)
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        run = _step_runner(self.solver)
+        start = self.t
+
+        def work(first: int, last: int) -> None:
+            run(*self._games, self._bank, self._total, start, stop, first, last)
+
+        _over_rows(work, self._bank, stop - start)
+        self.t = stop
+
+
+def _over_rows(work: Callable[[int, int], None], bank: NDArray[np.float64], iterations: int) -> None:
+    """Run the rows of a bank, on all threads if that is worth the 100 microseconds a thread pool costs."""
+    rows, _, n = bank.shape
+    if rows * n * n * iterations < 2_000_000:
+        work(0, rows)
+    else:
+        parallel(work, rows)
+
+
+def play_game(solver: ModuleType, *arguments: Any) -> GamePlayer | StepPlayer:
+    """The player for a solver's kind of rule; arguments as in :class:`prefsim.engines.reference.GamePlayer`."""
+    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments)

@@ -107,6 +107,46 @@ class GamePlayer:
         self.t = stop
 
 
+class StepPlayer:
+    """Iterates a solver that gives ``step`` instead of ``opponent`` and ``target``; arguments as in :class:`GamePlayer`."""
+
+    def __init__(
+        self,
+        solver: ModuleType,
+        hypers: list[Any],
+        beta: NDArray[np.float64],
+        preference: NDArray[np.float64],
+        reference: NDArray[np.float64],
+        start: NDArray[np.float64],
+        average: bool,
+    ) -> None:
+        self.solver = solver
+        self.hyper = stack(hypers)
+        self.beta, self.preference, self.reference = beta[:, None, None], preference[:, None], reference[:, None]
+        self.state = solver.init(self.hyper, start.copy())
+        self.total = np.zeros_like(start) if average else None
+        self.t = 0
+
+    @property
+    def current(self) -> NDArray[np.float64]:
+        """Log-policies after the iterations done so far, shape (instances, runs, n)."""
+        return self.state.policy
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        for t in range(self.t, stop):
+            if self.total is not None:
+                self.total += np.exp(self.current)
+            game = loops.Game(self.preference, self.reference, self.beta, t)
+            self.state = self.solver.step(self.hyper, self.state, game)
+        self.t = stop
+
+
+def play_game(solver: ModuleType, *arguments: Any) -> GamePlayer | StepPlayer:
+    """The player for a solver's kind of rule; arguments as in :class:`GamePlayer`."""
+    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments)
+
+
 def stack(hypers: list[Any]) -> Any:
     """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
     merged = []
