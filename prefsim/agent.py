@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from prefsim import noise, registry
 from prefsim.bandit import Problem
 from prefsim.engines import reference

@@ -73,5 +73,5 @@ def as_means(means: ArrayLike, argument: str = "means") -> NDArray[np.float64]:
     if values.ndim > 2 or values.shape[-1] == 0:
         raise ValueError(f"{argument} must have shape (arms,) or (instances, arms); got {values.shape}.")
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise ValueError(f"{argument} must hold mean rewards in [0, 1]; got {means}.")
+        raise ValueError(f"{argument} must hold mean rewards in [0, 1]; got {means!r}.")
     return np.atleast_2d(values)

@@ -59,21 +59,23 @@ class Evidence:
         Random quantities are violated only if the confidence limit *nearer* the bound is beyond it, and supported only
         if the farther one is within; their ratio is that of the mean.
         """
-        values = np.asarray(self.measured, dtype=np.float64)
+        value, low, high = self.limits()
+        if self._ratio(low, high) > 1 + SLACK:
+            return "violated", self._ratio(value, value)
+        outcome = "supported" if self._ratio(high, low) <= 1 + SLACK else "inconclusive"
+        return outcome, self._ratio(value, value)
+
+    def limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The quantity the theorem speaks of, and its lower and upper confidence limits; all equal if not random."""
+        value = np.asarray(self.measured, dtype=np.float64)
         if self.confidence is None:
-            ratio = self._ratio(values, values)
-            return ("supported" if ratio <= 1 + SLACK else "violated"), ratio
+            return value, value, value
         from prefsim.statistics import mean_interval
 
-        bounds = sum(b is not None for b in (self.upper, self.lower))
-        entries = max(1, int(np.prod(values.shape[1:])))
-        each = 1 - (1 - self.confidence) / (entries * bounds)
-        low, high = mean_interval(values, confidence=1 - 2 * (1 - each))
-        mean = values.mean(axis=0)
-        if self._ratio(low, high) > 1 + SLACK:
-            return "violated", self._ratio(mean, mean)
-        outcome = "supported" if self._ratio(high, low) <= 1 + SLACK else "inconclusive"
-        return outcome, self._ratio(mean, mean)
+        comparisons = max(1, value[0].size) * sum(bound is not None for bound in (self.upper, self.lower))
+        share = (1 - self.confidence) / comparisons
+        low, high = mean_interval(value, confidence=1 - 2 * share)
+        return value.mean(axis=0), low, high
 
     def _ratio(self, against_upper: NDArray[np.float64], against_lower: NDArray[np.float64]) -> float:
         """Worst ratio; a NaN measurement is infinitely bad, and so is comparing nothing: that check must not pass."""
@@ -206,7 +208,7 @@ def check(claim: Claim, budget: str = "fast") -> Verdict:
         controls = tuple(
             ControlResult(control.breaks, *claim.measure(budget, **control.change).judge()) for control in claim.controls
         )
-    except (ValueError, RuntimeError, ArithmeticError) as error:  # one broken claim must not cost the others' verdicts
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:  # one broken claim must not cost the others' verdicts
         spent = time.perf_counter() - begun
         return Verdict(claim, "error", float("nan"), (), spent, budget, None, f"{type(error).__name__}: {error}")
     if outcome == "supported" and claim.asymptotic:

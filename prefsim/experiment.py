@@ -276,9 +276,10 @@ def build_problem(recipe: Mapping[str, Any]) -> PreferenceGame | Bandit:
     if key is None:
         if "preference" not in arguments:
             raise ValueError("problem needs a family, or a preference matrix.")
-        unknown = set(arguments) - {"preference", "reference", "log_reference", "beta", "names"}
-        if unknown:
-            raise registry.unknown(min(unknown), ["preference", "reference", "log_reference", "beta", "names"], "entry of problem:")
+        known = ["preference", "reference", "log_reference", "beta", "names"]
+        for name in arguments:
+            if name not in known:
+                raise registry.unknown(name, known, "entry of problem:")
         return PreferenceGame(**arguments)
     kind = next((k for k in ("games", "bandits") if key in registry.keys(k)), None)
     if kind is None:

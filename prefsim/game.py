@@ -118,7 +118,7 @@ class PreferenceGame:
         n = matrix.shape[-1]
         temperature = np.array(beta, dtype=np.float64)
         if not np.isfinite(temperature).all() or (temperature < 0).any():
-            raise ValueError(f"beta must be a finite temperature >= 0; got {beta}.")
+            raise ValueError(f"beta must be a finite temperature >= 0; got {beta!r}.")
         if reference is not None and log_reference is not None:
             raise ValueError("give reference or log_reference, not both.")
         if log_reference is not None:

@@ -248,7 +248,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, table: bool = True) ->
     path : path
         File to write; replaced as a whole if it exists. The same figure gives the same bytes.
     table : bool
-        Also write ``<stem>.csv`` with columns panel, curve, part (line, lower, upper, bound), x, y.
+        Also write ``<name>.csv``, such as ``duel.pdf.csv``, with columns panel, curve, part (line, lower, upper, bound), x, y.
 
     Returns
     -------
@@ -283,5 +283,5 @@ def save(figure: Figure, path: str | os.PathLike[str], *, table: bool = True) ->
     if table and rows:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([("panel", "curve", "part", "x", "y"), *rows])
-        write_whole(target.with_suffix(".csv"), lambda draft: Path(draft).write_bytes(text.getvalue().encode()))
+        write_whole(Path(f"{target}.csv"), lambda draft: Path(draft).write_bytes(text.getvalue().encode()))
     return target

@@ -288,7 +288,7 @@ def test_files_are_whole_and_reproducible(tmp_path, ending):
 
 def test_the_numbers_lie_beside_the_picture(tmp_path):
     plots.save(plots.plot(games()), tmp_path / "gap.png")
-    header, first, *_ = (tmp_path / "gap.csv").read_text().splitlines()
+    header, first, *_ = (tmp_path / "gap.png.csv").read_text().splitlines()
     assert header == "panel,curve,part,x,y"
     assert first == f"all,egpo,line,0.0,{float(games()['duality_gap'][0, 0, 0, 0])!r}"
 

@@ -1,0 +1,256 @@
+"""The command line. Every command imports what it needs when it runs, so that help and lists come at once."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from prefsim.experiment import Experiment
+
+LISTS = ("algorithms", "problems", "claims")
+HORIZON = {"solvers": 1000, "policies": 10_000}
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[2]  # the base of what the parser raises; typer gives it no name
+
+
+class OneSentence(TyperGroup):
+    """Turns errors that speak to the user into one sentence on standard error, and interrupts into status 130."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command and exit: 0 done, 1 contradicted or unsolved, 2 bad input, 130 interrupted."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # a terminal without ticks and dashes must not stop the work
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _say(f"warning: {message}")
+            sys.exit(self._status(*args, **extra))
+
+    def _status(self, *args: Any, **extra: Any) -> int:
+        try:
+            status = super().main(*args, **{**extra, "standalone_mode": False})
+        except (ValueError, TypeError, OSError) as error:
+            # This package speaks in sentences; anything else was not meant for the user and needs its traceback.
+            if not isinstance(error, OSError) and not str(error).endswith((".", "?")):
+                raise
+            _say(f"error: {error}")
+            return 2
+        except UsageError as error:
+            _say(f"error: {error.format_message()}")  # type: ignore[attr-defined]
+            return 2
+        except RuntimeError as error:
+            from prefsim.equilibrium import EquilibriumError
+
+            if not isinstance(error, EquilibriumError):
+                raise
+            _say(f"error: {error}")
+            return 1
+        except (typer.Abort, KeyboardInterrupt):
+            status = 130
+        if status == 130:
+            _say("interrupted; no unfinished file is left behind.")
+        return status if isinstance(status, int) else 0
+
+
+def _say(sentence: str) -> None:
+    typer.echo(" ".join(sentence.split()), err=True)
+
+
+app = typer.Typer(
+    cls=OneSentence,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Simulate bandits and preference games, and hold theorems against the numbers.",
+)
+
+
+def main() -> None:
+    """Run the command line on the arguments of this process."""
+    app(sys.argv[1:] or ["--help"], prog_name="prefsim")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from prefsim.results import package_version
+
+        typer.echo(f"prefsim {package_version('prefsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+@app.command("list")
+def list_(what: Annotated[str, typer.Argument(help="algorithms, problems or claims; all three when omitted.")] = "") -> None:
+    """List algorithms, problems and claims, a sentence each."""
+    from prefsim import console, registry
+
+    if what and what not in LISTS:
+        raise registry.unknown(what, LISTS, "list")
+    for name in LISTS:
+        if what in ("", name):
+            console.show(*console.listings(name))
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="Name of an algorithm, a problem or a claim.")]) -> None:
+    """Show the documentation, the parameters and the claims of one name."""
+    from prefsim import claim, console, registry
+
+    pages = [
+        console.algorithm_page(registry.algorithm(kind, name))
+        for kind in ("solvers", "policies")
+        if name in registry.algorithms(kind)
+    ]
+    pages += [console.problem_page(kind, name) for kind in ("games", "bandits") if name in registry.keys(kind)]
+    claims = claim.all_claims()
+    if name in claims:
+        pages.append(console.claim_page(claims[name]))
+    if not pages:
+        raise registry.unknown(name, [*registry.list_algorithms(), *registry.list_problems(), *claims], "name")
+    for page in pages:
+        console.show(*page)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str], typer.Argument(help="A problem and algorithms (key or key:step=0.1,...), or one file.toml.")],
+    preference: Annotated[Path | None, typer.Option(help="CSV of preferences with a header of names, as the problem.")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="The CSV holds win counts.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the problem, NAME=VALUE.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Temperature of the game.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Iterations (default 1000) or rounds (default 10000).")] = None,
+    runs: Annotated[int | None, typer.Option(help="Independent repetitions (default 1).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root seed (default 0).")] = None,
+    metrics: Annotated[str | None, typer.Option(help="What to measure, separated by commas.")] = None,
+    start: Annotated[str | None, typer.Option(help="First policy of a game: reference, random or [0.2, 0.8].")] = None,
+    engine: Annotated[str, typer.Option(help="auto, numba or reference.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="File for the results, e.g. duel.nc.")] = None,
+) -> None:
+    """Run algorithms on a problem, print where they end, and keep every run in a file."""
+    from prefsim import console, results
+    from prefsim import run as simulate
+
+    if out is not None:
+        results.check_writable(out)
+    given = {"horizon": horizon, "runs": runs, "seed": seed, "metrics": metrics, "start": start}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    problem = {"preference": preference, "counts": counts or None, "set": settings or None, "beta": beta}
+    asked = {name: value for name, value in problem.items() if value is not None}
+    experiment = _experiment(names, asked, chosen)
+    data = simulate(experiment, engine=engine)
+    if preference is not None:
+        from prefsim.equilibrium import solve_equilibrium
+        from prefsim.tournament import summarize
+
+        game = experiment.problem
+        console.show(*console.equilibrium(game, solve_equilibrium(game), summarize(game.preference)))
+    console.show(*console.finals(data))
+    if out is not None:
+        results.save(data, out)
+        typer.echo(f"Wrote {out}; prefsim plot {out} draws it.")
+
+
+def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, Any]) -> Experiment:
+    """Put the experiment together from what was given on the command line."""
+    from prefsim import registry
+    from prefsim.experiment import Experiment, build_problem
+
+    if names[0].endswith(".toml"):
+        extra = [*names[1:], *(f"--{name}" for name in (*problem, *settings))]
+        if extra:
+            raise ValueError(f"{names[0]} says everything about the run; drop {' '.join(extra)}, or edit the file.")
+        return Experiment.from_toml(names[0])
+    if "preference" in problem:
+        if "set" in problem:
+            raise ValueError("--set gives arguments of a problem by name and does not go with --preference.")
+        build = registry.family("games", "from_csv")
+        built = build(problem["preference"], counts="counts" in problem, beta=problem.get("beta", 0.0))
+        algorithms = names
+    else:
+        if "counts" in problem:
+            raise ValueError("--counts says how to read a CSV file; give one with --preference.")
+        beta = {"beta": problem["beta"]} if "beta" in problem else {}
+        built = build_problem({**dict(_setting(text) for text in problem.get("set", [])), **beta, "family": names[0]})
+        algorithms = names[1:]
+    kind = "solvers" if hasattr(built, "preference") else "policies"
+    if "metrics" in settings:
+        settings["metrics"] = [name.strip() for name in settings["metrics"].split(",")]
+    if settings.get("start", "").startswith("["):
+        settings["start"] = _value(settings["start"], "--start")
+    return Experiment(built, algorithms, **{"horizon": HORIZON[kind], **settings})
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text} has no value; write --set NAME=VALUE.")
+    return name.strip(), _value(value, f"--set {name}")
+
+
+def _value(text: str, where: str) -> Any:
+    """Read a TOML value; a bare word that is none is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if re.fullmatch(r"[A-Za-z_./][\w./-]*", text):
+            return text
+        raise ValueError(f"cannot read {text!r} given to {where}; write a number, [0.2, 0.8], true or a word.") from None
+
+
+@app.command()
+def plot(
+    file: Annotated[Path, typer.Argument(help="Results written by prefsim run.")],
+    out: Annotated[Path | None, typer.Option(help="Figure: .pdf, .png, .svg or .pgf (default: FILE with .pdf).")] = None,
+    metric: Annotated[str | None, typer.Option(help="What to draw; regret or the duality gap when omitted.")] = None,
+    x: Annotated[str, typer.Option(help="t, or a hyperparameter to draw final values against.")] = "t",
+    table: Annotated[bool, typer.Option(help="Write the numbers shown beside the figure, as FIGURE.csv.")] = True,
+) -> None:
+    """Draw results with bands over runs and, where they are known, bounds."""
+    from prefsim import plots, results
+
+    target = results.check_writable(out or file.with_suffix(".pdf"))
+    plots.save(plots.plot(file, metric, x=x), target, table=table)
+    typer.echo(f"Wrote {target}.")
+
+
+@app.command()
+def verify(
+    keys: Annotated[list[str] | None, typer.Argument(help="Claims whose key starts so; all when omitted.")] = None,
+    budget: Annotated[str, typer.Option(help="fast, or paper for the sizes of the papers.")] = "fast",
+    json: Annotated[Path | None, typer.Option(help="File for the verdicts as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="File for the verdicts as a page with figures.")] = None,
+) -> None:
+    """Check theorems, and controls that must fail; status 1 when a verdict contradicts its claim or a control passes."""
+    from prefsim import claim, report
+
+    chosen = [(path, suffix) for path, suffix in ((json, ".json"), (html, ".html")) if path is not None]
+    for path, suffix in chosen:
+        report.check_path(path, (suffix,))
+    keys = keys or []
+    width = max((len(c.key) for c in claim.select(keys)), default=0)
+    found = claim.verify(*keys, budget=budget, progress=lambda verdict: typer.echo(report.line(verdict, width)))
+    typer.echo(found.summary)
+    for path, _ in chosen:
+        found.save(path)
+        typer.echo(f"Wrote {path}.")
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
+def cite(file: Annotated[Path, typer.Argument(help="Results written by prefsim run.")]) -> None:
+    """Print what to cite for a file of results: prefsim, and the papers its algorithms name."""
+    from prefsim import describe, results
+
+    typer.echo(describe.citation(results.load(file)))

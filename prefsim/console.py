@@ -1,0 +1,176 @@
+"""What the command line shows: tables and pages for a terminal, built with rich."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from prefsim import describe, registry
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from prefsim.equilibrium import Equilibrium
+    from prefsim.game import PreferenceGame
+    from prefsim.tournament import Tournament
+
+MOST_ROWS = 25
+"""Actions shown of a larger game."""
+
+
+def show(*parts: Any) -> None:
+    """Print to standard output; a pipe gets a fixed width instead of a terminal's."""
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False, markup=False, emoji=False)
+    for part in parts:
+        console.print(part)
+
+
+def prose(text: str) -> Text:
+    """Text to be wrapped, its formulas (indented) line by line, in which double backticks become emphasis."""
+    shown, paragraphs = Text(), text.split("\n\n")
+    text = "\n\n".join(part if "\n " in f"\n{part}" else " ".join(part.split()) for part in paragraphs)
+    for k, part in enumerate(text.split("``")):
+        shown.append(part, style="cyan" if k % 2 else "")
+    return shown
+
+
+def table(title: str, *columns: str, rows: Iterable[Iterable[str | Text]], numbers: bool = False) -> Group:
+    """Build a plain table below its title; with `numbers` all columns but the first are aligned to the right."""
+    built = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for k, column in enumerate(columns):
+        built.add_column(Text(column), justify="right" if numbers and k else "left", no_wrap=k == 0 or numbers)
+    for row in rows:
+        built.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return Group(Text(title, style="bold"), built)
+
+
+def listing(what: str, entries: dict[str, str]) -> Group | Text:
+    """Keys with a sentence each."""
+    if not entries:
+        return Text(f"{what}: none.")
+    return table(what, "name", "what it is", rows=[(key, prose(text)) for key, text in entries.items()])
+
+
+def listings(what: str) -> list[Group | Text]:
+    """The tables of ``prefsim list``."""
+    if what == "claims":
+        return [listing("Claims", registry.list_claims())]
+    if what == "problems":
+        titles = {"games": "Preference games", "bandits": "Bandits"}
+        named = {kind: {key: registry.summary(registry.load(kind, key)) for key in registry.keys(kind)} for kind in titles}
+    else:
+        titles = {"solvers": "Solvers of preference games", "policies": "Bandit policies"}
+        named = {kind: {key: e.summary for key, e in registry.algorithms(kind).items()} for kind in titles}
+    return [listing(title, named[kind]) for kind, title in titles.items()]
+
+
+def finals(data: xr.Dataset) -> Iterator[Group]:
+    """One table a metric: mean over runs and instances at the horizon, quantiles, and the bound where there is one."""
+    horizon = int(data["t"].values[-1])
+    samples = data.sizes["instance"] * data.sizes["run"]
+    counted = [f"{data.sizes[d]:,} {d}s" for d in ("instance", "run") if data.sizes[d] > 1]
+    over = f", mean over {' and '.join(counted)}" if counted else ""
+    for name, array in data.data_vars.items():
+        if array.dims != ("algorithm", "instance", "run", "t"):
+            continue
+        last = array.values[..., -1].reshape(data.sizes["algorithm"], samples)
+        bound = data[f"{name}_bound"].values[..., -1].mean(axis=1) if f"{name}_bound" in data else np.full(len(last), np.nan)
+        columns = ["algorithm", "mean", "10 %", "90 %"] if samples > 1 else ["algorithm", "value"]
+        rows = []
+        for label, values, limit in zip(data["algorithm"].values, last, bound, strict=True):
+            numbers = [values.mean(), *np.quantile(values, (0.1, 0.9))] if samples > 1 else [values[0]]
+            cells = [f"{v:.4g}" if np.isfinite(v) else "diverged" for v in numbers]
+            if np.isfinite(bound).any():
+                cells.append(f"{limit:.4g}" if np.isfinite(limit) else "–")
+            rows.append((str(label), *cells))
+        if np.isfinite(bound).any():
+            columns.append("bound")
+        title = f"{array.attrs.get('long_name', name)} at t = {horizon:,}{over}"
+        yield table(title[0].upper() + title[1:], *columns, rows=rows, numbers=True)
+
+
+def equilibrium(game: PreferenceGame, found: Equilibrium, tournament: Tournament) -> list[Group | Text]:
+    """The equilibrium policy by name, its certificate, and whether the preferences are intransitive."""
+    beta = float(game.beta)
+    title = f"KL-regularised equilibrium, beta = {beta:g}" if beta > 0 else "Nash equilibrium"
+    order = np.argsort(-found.policy, kind="stable")
+    rows = [
+        (game.labels[i], f"{found.policy[i]:.6f}", f"{tournament.borda[i]:.4f}", f"{tournament.copeland[i]:g}")
+        for i in order[:MOST_ROWS]
+    ]
+    parts: list[Group | Text] = [table(title, "action", "probability", "Borda score", "beaten", rows=rows, numbers=True)]
+    if game.n > MOST_ROWS:
+        rest = found.policy[order[MOST_ROWS:]].sum()
+        parts.append(Text(f"... and {game.n - MOST_ROWS} more actions with probability {rest:.6f} together."))
+    parts.append(Text(f"Certificate: its duality gap is {float(found.gap):.2g} ({found.method})."))
+    parts.append(Text(standing(tournament, game.labels)))
+    return parts
+
+
+def standing(tournament: Tournament, labels: tuple[str, ...]) -> str:
+    """One sentence: transitive or not, cyclic triples, Condorcet winner or none."""
+    winner = tournament.condorcet_winner
+    verb = "is" if tournament.cyclic_triples == 1 else "are"
+    cyclic = f"{tournament.cyclic_triples:,} of {tournament.triples:,} triples {verb} cyclic"
+    nature = "Transitive" if tournament.transitive else "Intransitive"
+    through = " (through ties)" if not tournament.transitive and tournament.cyclic_triples == 0 else ""
+    top = f"{labels[winner]} is the Condorcet winner" if winner is not None else "there is no Condorcet winner"
+    return f"{nature}{through}: {cyclic}, and {top}."
+
+
+def algorithm_page(entry: registry.Algorithm) -> list[Any]:
+    """Documentation, hyperparameters and claims of a solver or policy."""
+    from prefsim.claim import all_claims
+
+    own = entry.module.__name__.rsplit(".", 1)[-1]
+    kind = {"solvers": "solver of preference games", "policies": "bandit policy"}[entry.kind]
+    alias = f", another parametrisation of {own}" if entry.translate is not None else ""
+    parts: list[Any] = [Text(f"{entry.key}: {kind}{alias}", style="bold")]
+    parts.append(Padding(prose((entry.module.__doc__ or "").strip()), (1, 0, 1, 2)))
+    if entry.translate is not None:
+        parts.append(Padding(prose(entry.summary), (0, 0, 1, 2)))
+    hyper = [(p.name, p.default, prose(p.meaning)) for p in describe.hyperparameters(entry)]
+    parts.append(table("Hyperparameters", "name", "default", "meaning", rows=hyper) if hyper else Text("No hyperparameters."))
+    claims = {c.key: c.statement for c in all_claims().values() if {entry.key, own} & set(c.algorithms)}
+    parts.append(listing("Claims", claims) if claims else Text("No claim speaks of it yet."))
+    problem = "rock_paper_scissors" if entry.kind == "solvers" else _example_bandit(entry.module.FEEDBACK)
+    beta = " --beta 0.1" if entry.kind == "solvers" else ""
+    parts.append(Text(f"Try: prefsim run {problem} {entry.key}{beta}"))
+    return parts
+
+
+def _example_bandit(feedback: str | tuple[str, ...]) -> str:
+    return "arxiv_six_rankers" if "duel" in (feedback, *feedback) else "bernoulli --set 'means=[0.5, 0.6]'"
+
+
+def problem_page(kind: str, key: str) -> list[Any]:
+    """Documentation and arguments of a family of games or bandits."""
+    what = {"games": "preference games", "bandits": "bandits"}[kind]
+    parts: list[Any] = [Text(f"{key}: {what}", style="bold")]
+    parts.append(Padding(prose((registry.load(kind, key).__doc__ or "").strip()), (1, 0, 1, 2)))
+    rows = [(p.name, p.default or "required", prose(p.meaning)) for p in describe.arguments(registry.family(kind, key))]
+    title = "Arguments (--set name=value)"
+    parts.append(table(title, "name", "default", "meaning", rows=rows) if rows else Text("No arguments."))
+    return parts
+
+
+def claim_page(claim: Any) -> list[Any]:
+    """Statement, source, assumptions and controls of a claim."""
+    parts: list[Any] = [Text(f"{claim.key}: claim", style="bold"), Padding(prose(claim.statement), (1, 0, 1, 2))]
+    parts.append(Text("Source: ", style="bold").append(prose(claim.source)))
+    for title, lines in (("Assumptions", claim.assumptions), ("Controls (must fail)", [c.breaks for c in claim.controls])):
+        if lines:
+            parts.append(Text(title, style="bold"))
+            parts.extend(Padding(prose(f"* {line}"), (0, 0, 0, 2)) for line in lines)
+    if claim.asymptotic:
+        parts.append(Text("Asymptotic: the most a run can say is that it is consistent on its window."))
+    parts.append(Text(f"Check it: prefsim verify {claim.key}"))
+    return parts
