@@ -208,7 +208,8 @@ def check(claim: Claim, budget: str = "fast") -> Verdict:
         controls = tuple(
             ControlResult(control.breaks, *claim.measure(budget, **control.change).judge()) for control in claim.controls
         )
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:  # one broken claim must not cost the others' verdicts
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        # One broken claim must not cost the verdicts of the others.
         spent = time.perf_counter() - begun
         return Verdict(claim, "error", float("nan"), (), spent, budget, None, f"{type(error).__name__}: {error}")
     if outcome == "supported" and claim.asymptotic:

@@ -7,7 +7,7 @@ same equation, with a convergence theorem of its own.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12) -> Equilib
     for i in np.flatnonzero(~regularised):
         log_policy[i], methods[i] = nash(flat.payoff[i], tolerance)
     if regularised.any():
-        log_policy[regularised], methods[regularised] = _regularised(_select(flat, regularised), tolerance)
+        log_policy[regularised], methods[regularised] = _regularised(flat[regularised], tolerance)
     gap = duality_gap(flat, log_policy)
     _certify(gap, tolerance, methods, game.batch_shape)
     return _shaped(log_policy, gap, ", ".join(sorted(set(methods.tolist()))), game)
@@ -186,10 +186,6 @@ def _certify(gap: Floats, tolerance: float, methods: NDArray[np.object_], batch:
         )
 
 
-def _select(flat: PreferenceGame, chosen: NDArray[Any]) -> PreferenceGame:
-    return PreferenceGame(flat.preference[chosen], beta=flat.beta[chosen], log_reference=flat.log_reference[chosen])
-
-
 def _shaped(log_policy: Floats, gap: Floats, method: str, game: PreferenceGame) -> Equilibrium:
     shaped = log_policy.reshape(*game.batch_shape, game.n)
     return Equilibrium(np.exp(shaped), shaped, gap.reshape(game.batch_shape), method)
@@ -207,7 +203,7 @@ def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, list[s
         failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
         if not len(failed):
             break
-        rest = _select(flat, failed)
+        rest = flat[failed]
         slow[failed] = _mirror_prox(rest, slow[failed], min(int(15 / rest.beta.min()), LONGEST))
         quick = _newton(rest, rest.beta, slow[failed])
         better = _error(rest, rest.beta, quick) < _error(rest, rest.beta, log_policy[failed])
@@ -230,7 +226,7 @@ def _continuation(flat: PreferenceGame) -> Floats:
         going = np.flatnonzero((beta > flat.beta) & (shrink < 0.99))
         if not len(going):
             return log_policy
-        rest = _select(flat, going)
+        rest = flat[going]
         colder = np.maximum(beta[going] * shrink[going], rest.beta)
         trial = _newton(rest, colder, log_policy[going], CLOSE)
         reached = _error(rest, colder, trial) <= CLOSE
@@ -256,7 +252,7 @@ def _newton(flat: PreferenceGame, beta: Floats, start: Floats, enough: float = 0
     for _ in range(60):
         if not len(active):
             break
-        rest, b, theta = _select(flat, active), beta[active], log_policy[active]
+        rest, b, theta = flat[active], beta[active], log_policy[active]
         p = np.exp(theta)
         rotation = (rest.payoff - gains(rest, theta)[..., None]) * p[:, None, :]  # A S = A diag(p) - (A p) p^T
         f = _residual(rest, b, theta)

@@ -276,7 +276,7 @@ def build_problem(recipe: Mapping[str, Any]) -> PreferenceGame | Bandit:
     if key is None:
         if "preference" not in arguments:
             raise ValueError("problem needs a family, or a preference matrix.")
-        known = ["preference", "reference", "log_reference", "beta", "names"]
+        known = ["preference", "reference", "log_reference", "beta", "names", "transform"]
         for name in arguments:
             if name not in known:
                 raise registry.unknown(name, known, "entry of problem:")
@@ -307,5 +307,6 @@ def describe_problem(problem: PreferenceGame | Bandit) -> dict[str, Any]:
         "preference": problem.preference.tolist(),
         "log_reference": problem.log_reference.tolist(),
         "beta": problem.beta.tolist(),
+        "transform": problem.transform,
     }
     return {**content, "names": list(problem.names)} if problem.names else content

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,18 @@ def as_log_policy(policy: ArrayLike, n: int, argument: str, *, positive: bool) -
         return np.log(weights / total)
 
 
+def _payoff(matrix: NDArray[np.float64], transform: str) -> NDArray[np.float64]:
+    """The payoff of a preference matrix; differences with the transpose are exactly skew, ``P - 1/2`` is not."""
+    if transform == "probability":
+        return (matrix - np.swapaxes(matrix, -1, -2)) / 2
+    if transform != "log_odds":
+        raise ValueError(f"transform must be 'probability' or 'log_odds'; got {transform!r}.")
+    if matrix.min() == 0 or matrix.max() == 1:
+        raise ValueError("transform='log_odds' needs preferences strictly between 0 and 1; shrink them towards 1/2.")
+    logs = np.log(matrix)
+    return logs - np.swapaxes(logs, -1, -2)
+
+
 class PreferenceGame:
     """A symmetric two-player game of preferences, or a batch of them, with an optional KL regulariser.
 
@@ -95,6 +108,9 @@ class PreferenceGame:
         Logarithms of ``mu`` up to a constant, instead of `reference`, where probabilities would underflow.
     names : sequence of str, optional
         Names of the ``n`` actions, for tables and figures.
+    transform : {"probability", "log_odds"}
+        What is played for: ``A = P - 1/2``, or ``A = log(P / (1 - P))`` as in general preference optimisation
+        (Zhang et al. 2024, arXiv 2410.02197). The two have different equilibria.
     recipe : mapping, optional
         How a family built this game (``{"family": key, **arguments}``), so that experiments can be written to TOML.
 
@@ -112,6 +128,7 @@ class PreferenceGame:
         *,
         log_reference: ArrayLike | None = None,
         names: Sequence[str] | None = None,
+        transform: str = "probability",
         recipe: Mapping[str, Any] | None = None,
     ) -> None:
         matrix = as_preference(preference)
@@ -141,9 +158,9 @@ class PreferenceGame:
         if names is not None and len(names) != n:
             raise ValueError(f"names must name all {n} actions; got {len(names)}.")
         self.preference = np.broadcast_to(matrix, (*batch, n, n))
-        # (P - P^T) / 2 is exactly skew, which P - 1/2 is only up to rounding.
-        self.payoff = np.broadcast_to((matrix - np.swapaxes(matrix, -1, -2)) / 2, (*batch, n, n))
-        """The exactly skew-symmetric payoff ``A = P - 1/2``, shape (..., n, n)."""
+        self.payoff = np.broadcast_to(_payoff(matrix, transform), (*batch, n, n))
+        """The exactly skew-symmetric payoff ``A``, shape (..., n, n)."""
+        self.transform = transform
         self.log_reference = np.broadcast_to(log_mu, (*batch, n))
         self.beta = np.broadcast_to(temperature, batch)
         self.names = tuple(str(name) for name in names) if names is not None else None
@@ -189,19 +206,27 @@ class PreferenceGame:
             self.beta if beta is None else beta,
             log_reference=self.log_reference if keeps_reference else log_reference,
             names=self.names,
+            transform=self.transform,
             recipe=recipe,
         )
 
     def flatten(self) -> PreferenceGame:
         """Return the same games with their leading axes merged into one (length 1 for a single game)."""
-        count = int(np.prod(self.batch_shape))
-        return PreferenceGame(
-            self.preference.reshape(count, self.n, self.n),
-            beta=self.beta.reshape(count),
-            log_reference=self.log_reference.reshape(count, self.n),
-            names=self.names,
-            recipe=self.recipe,
-        )
+        return self._mapped(lambda array, core: array.reshape(-1, *array.shape[array.ndim - core :]))
+
+    def __getitem__(self, key: Any) -> PreferenceGame:
+        """Index the leading axes of a batch: ``games[2]``, ``games[mask]``, ``games[:, None]``."""
+        if not self.batch_shape:
+            raise TypeError("this is a single game, not a batch; there is nothing to index.")
+        return self._mapped(lambda array, core: array[key])
+
+    def _mapped(self, change: Callable[[NDArray[np.float64], int], NDArray[np.float64]]) -> PreferenceGame:
+        """Copy with every array changed; `core` is the number of axes behind the batch."""
+        changed = copy.copy(self)
+        for name, core in (("preference", 2), ("payoff", 2), ("log_reference", 1), ("beta", 0)):
+            setattr(changed, name, change(getattr(self, name), core))
+        changed.recipe = None
+        return changed
 
     def __repr__(self) -> str:
         kind = str(self.recipe["family"]) if self.recipe else "preference game"

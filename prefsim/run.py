@@ -164,7 +164,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     rules = [_solver(spec, game) for spec in experiment.algorithms]
     start = _start(experiment, game)
     times = experiment.times
-    wide = PreferenceGame(game.preference[:, None], beta=game.beta[:, None], log_reference=game.log_reference[:, None])
+    wide = game[:, None]
     equilibrium = None
     if any(gauge.METRICS[name.removeprefix("average_")].needs_equilibrium for name in wanted if name != "policy"):
         from prefsim.equilibrium import solve_equilibrium
@@ -173,7 +173,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     shape = (len(rules), *start.shape[:2], len(times))
     variables = {name: np.empty(shape if name != "policy" else (*shape, game.n)) for name in wanted}
     average = any(name.startswith("average_") for name in wanted)
-    arrays = (np.array(game.beta), np.array(game.preference), np.array(game.log_reference))
+    arrays = (np.array(game.beta), 0.5 + game.payoff, np.array(game.log_reference))
     for a, (solver, hypers) in enumerate(rules):
         player = _backend(engine).play_game(solver, hypers, *arrays, start, average)
         diverged = None
@@ -202,7 +202,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
         bound = np.full((len(rules), len(game.beta), len(times)), np.nan)
         for a, (solver, hypers) in enumerate(rules):
             function = getattr(solver, "BOUNDS", {}).get(name)
-            if function is None:
+            if function is None or game.transform != "probability":  # constants are for |A| <= 1/2
                 continue
             for i, hyper in enumerate(hypers):
                 worst = variables[name][a, i, :, 0].max()

@@ -253,7 +253,7 @@ def test_nash_against_quantecon():
     game_theory = pytest.importorskip("quantecon.game_theory")
     for n in (5, 7, 10):
         game = random(n, seed=n)
-        players = [game_theory.Player(game.payoff), game_theory.Player(-game.payoff.T)]
+        players = [game_theory.Player(np.array(a)) for a in (game.payoff, -game.payoff.T)]
         row, column = game_theory.lemke_howson(game_theory.NormalFormGame(players))
         answer = solve_equilibrium(game).policy
         np.testing.assert_allclose(row, answer, atol=1e-9)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import prefsim.games
+from prefsim.equilibrium import solve_equilibrium
 from prefsim.game import PreferenceGame
 from prefsim.games.additive import additive
 from prefsim.games.bradley_terry import bradley_terry
@@ -321,3 +322,28 @@ def test_refusals(build, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         build()
     assert str(caught.value).endswith(".")
+
+
+def test_log_odds_and_probability_games_have_different_equilibria():
+    """Margins (.1, .3, .45) on one 3-cycle: (9, 6, 2) / 17 against (log 19, log 4, log 1.5) / log 114."""
+    a, b, c = 0.1, 0.3, 0.45
+    preference = 0.5 + np.array([[0, a, -b], [-a, 0, c], [b, -c, 0]])
+    probability = solve_equilibrium(PreferenceGame(preference))
+    log_odds = solve_equilibrium(PreferenceGame(preference, transform="log_odds"))
+    np.testing.assert_allclose(probability.policy, np.array([9, 6, 2]) / 17, atol=1e-12)
+    expected = np.log([19, 4, 1.5]) / np.log(114)
+    np.testing.assert_allclose(log_odds.policy, expected, atol=1e-12)
+    assert np.abs(probability.policy - log_odds.policy).max() > 0.05
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        PreferenceGame([[0.5, 1.0], [0.0, 0.5]], transform="log_odds")
+    with pytest.raises(ValueError, match="'probability' or 'log_odds'"):
+        PreferenceGame(preference, transform="logit")
+
+
+def test_batches_are_indexed():
+    batch = PreferenceGame(np.stack([PreferenceGame([[0.5, p], [1 - p, 0.5]]).preference for p in (0.6, 0.7)]), beta=[0.1, 0.2])
+    one = batch[1]
+    assert one.batch_shape == () and float(one.beta) == 0.2 and one.preference[0, 1] == 0.7
+    assert batch[:, None].batch_shape == (2, 1) and batch[np.array([True, False])].batch_shape == (1,)
+    with pytest.raises(TypeError, match="single game"):
+        one[0]
