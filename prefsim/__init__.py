@@ -26,6 +26,7 @@ _HOME = {
     "Equilibrium": "equilibrium",
     "EquilibriumError": "equilibrium",
     "Experiment": "experiment",
+    "Feedback": "feedback",
     "Grid": "experiment",
     "PreferenceGame": "game",
     "Spec": "experiment",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from prefsim.claim import Claim, verify
     from prefsim.equilibrium import Equilibrium, EquilibriumError, solve_equilibrium
     from prefsim.experiment import Experiment, Grid, Spec
+    from prefsim.feedback import Feedback
     from prefsim.game import PreferenceGame
     from prefsim.metrics import duality_gap
     from prefsim.plots import plot

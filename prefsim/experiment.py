@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from prefsim import registry
 from prefsim.bandit import Bandit
+from prefsim.feedback import Feedback
 from prefsim.game import PreferenceGame, as_log_policy
 
 MOST_ROUNDS = 2**32 - 1
@@ -121,6 +122,9 @@ class Experiment:
         Times to keep, geometric when omitted; 0 and the horizon always join.
     start : "reference", "random" or array_like
         Games only: first policies; an array (n,), (instances, n) or (instances, runs, n) holds probabilities.
+    feedback : str, (str, mapping) or Feedback
+        Games only: how win rates are observed, ``"exact"``, ``"sampled:samples=8"``, ``"duels"`` or
+        ``"noisy:scale=0.1"`` (:class:`prefsim.Feedback`).
     name : str
         Part of the random streams' key: experiments of different names are independent.
 
@@ -138,6 +142,7 @@ class Experiment:
     metrics: Sequence[str] | None = None
     record: Any = None
     start: Any = "reference"
+    feedback: Any = "exact"
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -167,6 +172,11 @@ class Experiment:
             put("metrics", tuple(self.metrics))
         record_times(self.horizon, self.record)
         self._check_start()
+        put("feedback", Feedback.parse(self.feedback))
+        if self.feedback.kind != "exact" and not isinstance(self.problem, PreferenceGame):
+            raise ValueError("feedback is how solvers observe a game; a bandit's feedback is part of its environment.")
+        if self.feedback.kind == "duels" and self.problem.transform != "probability":
+            raise ValueError("feedback='duels' observes wins and losses, whose mean is a probability, not log-odds.")
 
     def _check_start(self) -> None:
         if isinstance(self.start, str):
@@ -199,6 +209,8 @@ class Experiment:
             "problem": describe_problem(self.problem),
             "algorithms": algorithms,
         }
+        if self.feedback.kind != "exact":
+            content["feedback"] = self.feedback._asdict()
         if self.metrics is not None:
             content["metrics"] = list(self.metrics)
         if self.record is not None:

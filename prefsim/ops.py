@@ -19,15 +19,23 @@ Array = Any
 
 __all__ = [
     "Array",
+    "advantage",
     "argmax_random",
     "bernoulli_kl",
+    "best_reply",
     "beta",
+    "choose",
+    "every",
     "floats",
     "integers",
     "kl",
+    "log",
     "log_normalize",
     "logsumexp",
     "normal",
+    "normalize",
+    "positive_part",
+    "project_simplex",
     "softmax",
     "span",
     "uniform",
@@ -35,7 +43,7 @@ __all__ = [
 ]
 
 TIE = 1e-12
-"""Values within this absolute distance of the maximum tie with it."""
+"""Values within this absolute distance of the maximum tie with it; regrets up to this size are none."""
 
 
 class Field(tuple):
@@ -116,6 +124,68 @@ def span(values: Array) -> Array:
     """``max - min`` over the last axis, shape (...)."""
     xp = _namespace(values)
     return xp.max(values, axis=-1) - xp.min(values, axis=-1)
+
+
+def log(values: Array) -> Array:
+    """Natural logarithm, ``-inf`` at 0 and below; shape of `values`."""
+    xp = _namespace(values)
+    alive = values > 0
+    return xp.where(alive, xp.log(xp.where(alive, values, 1.0)), -xp.inf)
+
+
+def normalize(weights: Array, otherwise: Array) -> Array:
+    """Log-policy in proportion to `weights` >= 0, ``-inf`` where they are 0; `otherwise` in rows that are 0 all over."""
+    xp = _namespace(weights)
+    total = xp.sum(weights, axis=-1, keepdims=True)
+    empty = total <= 0
+    return xp.where(empty, otherwise, log(weights / xp.where(empty, 1.0, total)))
+
+
+def positive_part(values: Array) -> Array:
+    """``max(values, 0)``, shape (..., n). Up to ``TIE`` counts as 0: rounding must not pass for a regret."""
+    return _namespace(values).where(values > TIE, values, 0.0)
+
+
+def advantage(values: Array, log_policy: Array) -> Array:
+    """``v(y) - sum_y' p(y') v(y')``: values over their mean under the policy, shape (..., n)."""
+    xp = _namespace(values)
+    return values - xp.sum(xp.exp(log_policy) * values, axis=-1, keepdims=True)
+
+
+def best_reply(gain: Array) -> Array:
+    """All probability on the first action whose gain is within ``TIE`` of the largest, shape (..., n)."""
+    xp = _namespace(gain)
+    place = _cumulative(xp, xp.ones_like(gain))
+    tied = gain >= xp.max(gain, axis=-1, keepdims=True) - TIE
+    first = xp.min(xp.where(tied, place, xp.inf), axis=-1, keepdims=True)
+    return xp.where(place == first, 1.0, xp.zeros_like(gain))
+
+
+def project_simplex(values: Array) -> Array:
+    """Nearest probabilities in Euclidean distance, ``max(v - c, 0)`` with ``c`` such that they sum to 1; shape (..., n).
+
+    With ``v`` sorted downwards, ``c = max_k (v_1 + ... + v_k - 1) / k``: those quotients rise as long as ``v_k``
+    exceeds them and fall from there on (Held, Wolfe and Crowder 1974).
+    """
+    xp = _namespace(values)
+    ordered = xp.flip(xp.sort(values, axis=-1), axis=-1)
+    threshold = xp.max((_cumulative(xp, ordered) - 1) / _cumulative(xp, xp.ones_like(values)), axis=-1, keepdims=True)
+    return xp.where(values > threshold, values - threshold, 0.0)
+
+
+def _cumulative(xp: Any, values: Array) -> Array:
+    """Sums of the first 1, 2, ... entries of the last axis (the standard's name is missing from NumPy 2.0)."""
+    return xp.cumsum(values, axis=-1) if xp is np else xp.cumulative_sum(values, axis=-1)
+
+
+def choose(condition: Array, one: Array, other: Array) -> Array:
+    """Rows of `one` where `condition` (shape (...)) holds and of `other` elsewhere, shape (..., n)."""
+    return _namespace(one).where(condition[..., None], one, other)
+
+
+def every(condition: Array) -> bool:
+    """Whether `condition` (shape (...)) holds in all rows, so that a loop may end."""
+    return bool(_namespace(condition).all(condition))
 
 
 def bernoulli_kl(p: Any, q: Any) -> NDArray[np.float64]:

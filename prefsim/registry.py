@@ -193,6 +193,9 @@ class Algorithm:
                     f"{self.key} has no hyperparameters; got {name!r}."
                 )
             kind = type(defaults[name])
+            if self.kind == "solvers" and name == "step" and value in ("theory", "auto"):
+                values[name] = value
+                continue
             if isinstance(value, bool) is not (kind is bool) or not isinstance(value, (bool, int, float)):
                 raise TypeError(f"{self.key}: {name} must be a {kind.__name__}; got {value!r}.")
             if not math.isfinite(value) or (kind is int and value != int(value)):

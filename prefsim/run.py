@@ -14,7 +14,9 @@ from prefsim import metrics as gauge
 from prefsim import noise, registry, results
 from prefsim.bandit import Bandit, Problem
 from prefsim.experiment import Experiment, Spec
+from prefsim.feedback import KINDS, Oracle
 from prefsim.game import PreferenceGame, as_log_policy
+from prefsim.stability import automatic_step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,7 +48,8 @@ def run(
     engine : {"auto", "numba", "reference"}
         ``"auto"`` compiles. All engines give the same numbers.
     **settings
-        ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``name`` of :class:`prefsim.Experiment`.
+        ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback`` and ``name`` of
+        :class:`prefsim.Experiment`.
 
     Returns
     -------
@@ -161,7 +164,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     game: PreferenceGame = experiment.problem.flatten()
     known = [*gauge.METRICS, *(f"average_{name}" for name in gauge.METRICS), "policy"]
     wanted = _checked_metrics(experiment, ["duality_gap", "average_duality_gap"], known)
-    rules = [_solver(spec, game) for spec in experiment.algorithms]
+    rules = [_solver(spec, game, experiment.horizon) for spec in experiment.algorithms]
     start = _start(experiment, game)
     times = experiment.times
     wide = game[:, None]
@@ -173,9 +176,17 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     shape = (len(rules), *start.shape[:2], len(times))
     variables = {name: np.empty(shape if name != "policy" else (*shape, game.n)) for name in wanted}
     average = any(name.startswith("average_") for name in wanted)
+    key = noise.stream_key(experiment.seed, experiment.name, "feedback")
+    oracle = Oracle(KINDS.index(experiment.feedback.kind), experiment.feedback.samples, experiment.feedback.scale, *key)
     arrays = (np.array(game.beta), 0.5 + game.payoff, np.array(game.log_reference))
     for a, (solver, hypers) in enumerate(rules):
-        player = _backend(engine).play_game(solver, hypers, *arrays, start, average)
+        if oracle.kind != 0 and hasattr(solver, "step"):
+            raise ValueError(
+                f"{experiment.algorithms[a].label} computes its own step from the whole game and cannot work from "
+                f"{experiment.feedback.kind} feedback; leave it out, or use exact feedback."
+            )
+        arguments = (solver, hypers, *arrays, start, average)
+        player = _backend(engine).play_game(*arguments, *([] if hasattr(solver, "step") else [oracle]))
         diverged = None
         for k, t in enumerate(times):
             player.advance(int(t))
@@ -202,7 +213,7 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
         bound = np.full((len(rules), len(game.beta), len(times)), np.nan)
         for a, (solver, hypers) in enumerate(rules):
             function = getattr(solver, "BOUNDS", {}).get(name)
-            if function is None or game.transform != "probability":  # constants are for |A| <= 1/2
+            if function is None or game.transform != "probability" or oracle.kind != 0:  # exact, |A| <= 1/2
                 continue
             for i, hyper in enumerate(hypers):
                 worst = variables[name][a, i, :, 0].max()
@@ -212,18 +223,25 @@ def _run_games(experiment: Experiment, engine: str) -> dict[str, Any]:
     return variables
 
 
-def _solver(spec: Spec, game: PreferenceGame) -> tuple[Any, list[Any]]:
+def _solver(spec: Spec, game: PreferenceGame, horizon: int) -> tuple[Any, list[Any]]:
     """The rule and its hyperparameters for every instance, refused where a step is outside the method's range."""
     entry = registry.algorithm("solvers", spec.key)
     given = entry.hyper(spec.hyper)
     hypers = []
-    for beta in game.beta:
-        hyper = entry.translate(given, float(beta)) if entry.translate else given
+    for i, beta in enumerate(game.beta.tolist()):
+        if isinstance(getattr(given, "step", None), str):
+            # A word stands for a step in the rule's own units, whatever name the algorithm goes by.
+            shared = {n: v for n, v in given._asdict().items() if n in entry.module.Hyper._fields and n != "step"}
+            hyper = entry.module.Hyper(**shared)
+            step = automatic_step(spec.label, given.step, entry.module, hyper, game[i], horizon)
+            hyper = hyper._replace(step=step)
+        else:
+            hyper = entry.translate(given, beta) if entry.translate is not None else given
         if getattr(hyper, "step", 1.0) <= 0:
             raise ValueError(f"{spec.label}: step must be positive; got {given.step:g}.")
-        complaint = entry.module.validate(hyper, float(beta)) if hasattr(entry.module, "validate") else ""
+        complaint = entry.module.validate(hyper, beta) if hasattr(entry.module, "validate") else ""
         if complaint:
-            raise ValueError(f"{spec.label} on a game with beta = {float(beta):g}: {complaint}")
+            raise ValueError(f"{spec.label} on a game with beta = {beta:g}: {complaint}")
         hypers.append(hyper)
     return entry.module, hypers
 
@@ -236,8 +254,8 @@ def _start(experiment: Experiment, game: PreferenceGame) -> NDArray[np.float64]:
         key = noise.stream_key(experiment.seed, experiment.name, "start")
         logits = noise.normals(key, np.arange(instances)[:, None], np.arange(runs), 0, n)
         return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    if runs > 1 and isinstance(experiment.start, str):
-        raise ValueError(f"runs={runs} would repeat the same numbers: solvers are deterministic; give start='random'.")
+    if runs > 1 and isinstance(experiment.start, str) and experiment.feedback.kind == "exact":
+        raise ValueError(f"runs={runs} would repeat the same numbers: solvers are deterministic; give start='random' or feedback.")
     if isinstance(experiment.start, str):
         return np.array(np.broadcast_to(game.log_reference[:, None], shape))
     start = as_log_policy(experiment.start, n, "start", positive=True)
@@ -284,15 +302,26 @@ def _label(experiment: Experiment, variables: dict[str, Any], engine: str) -> xr
             content[name] = (dims, values, _attributes(experiment, name))
     labels = [spec.label for spec in experiment.algorithms]
     coords: dict[str, Any] = {"algorithm": labels, "t": experiment.times}
+    if experiment.kind == "solvers":
+        phases = [getattr(registry.algorithm("solvers", s.key).module, "PHASES", 1) for s in experiment.algorithms]
+        moves = np.outer(phases, experiment.times)
+        coords["gradients"] = (("algorithm", "t"), moves, {"long_name": "policy updates"})
+        queries = experiment.feedback.queries(experiment.problem.n)
+        coords["queries"] = (("algorithm", "t"), queries * moves, {"long_name": "preference queries"})
     coords["key"] = ("algorithm", [spec.key for spec in experiment.algorithms])
     filled = [registry.algorithm(experiment.kind, s.key).hyper(s.hyper)._asdict() for s in experiment.algorithms]
     for name in dict.fromkeys(n for values in filled for n in values):
-        coords[name] = ("algorithm", [float(values.get(name, np.nan)) for values in filled])
+        coords[name] = ("algorithm", [_number(values.get(name, np.nan)) for values in filled])
     if "policy" in variables:
         coords["action"] = list(experiment.problem.labels)
     for axis, size in zip(("instance", "run"), next(iter(variables.values())).shape[1:3], strict=True):
         coords[axis] = np.arange(size)
     return xr.Dataset(content, coords, {"provenance": results.provenance(experiment, engine)})
+
+
+def _number(value: Any) -> float:
+    """A hyperparameter as a coordinate; a step given as a word differs by instance and has no single number."""
+    return float("nan") if isinstance(value, str) else float(value)
 
 
 def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from prefsim import registry
 from prefsim.bandit import Problem
 from prefsim.engines import numba as compiled
 from prefsim.engines import reference
+from prefsim.engines.loops import POLICIES as NAMED
 from prefsim.trace import Linear, Untraceable, trace
 
 SOLVERS = sorted(registry.algorithms("solvers"))
@@ -39,6 +40,9 @@ def variants(solver):
     return [{}, *({flag: True} for flag in flags)]
 
 
+NOT_AFFINE = {"sppo": [{"half_partition": True}], "nash_md_pg": [{}], "nash_ema_pg": [{}]}
+
+
 @pytest.mark.parametrize("kernel", ["fused", "body"])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solver_same_on_both_engines(solver, kernel):
@@ -48,17 +52,22 @@ def test_solver_same_on_both_engines(solver, kernel):
     start = np.array(game.log_reference[:, None]) * np.array([1.0, 0.3])[:, None]
     start = start - np.log(np.exp(start).sum(-1, keepdims=True))
     for settings in variants(solver):
+        if kernel == "fused" and settings in NOT_AFFINE.get(solver, []):
+            continue
         given = entry.hyper(settings)
         hypers = [entry.translate(given, b) if entry.translate else given for b in game.beta.tolist()]
-        plain = reference.GamePlayer(entry.module, hypers, *arrays, start, True)
-        fast = compiled.GamePlayer(entry.module, hypers, *arrays, start, True, kernel=kernel)
+        stepping = hasattr(entry.module, "step")
+        plain = reference.play_game(entry.module, hypers, *arrays, start, True)
+        choice = {} if stepping else {"kernel": kernel}
+        fast = (compiled.StepPlayer if stepping else compiled.GamePlayer)(entry.module, hypers, *arrays, start, True, **choice)
         for stop in (1, 2, 30):
             plain.advance(stop)
             fast.advance(stop)
-            for name in ("current", "previous", "total"):
-                ours, theirs = (p.total if name == "total" else p.policies[name] for p in (fast, plain))
+            for name in entry.module.State._fields if stepping else ("current", "previous"):
+                ours, theirs = (getattr(p.state, name) if stepping else p.policies[name] for p in (fast, plain))
                 np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=f"{solver} {settings} {name}")
-        assert np.abs(plain.current - start).max() > 1e-3
+            np.testing.assert_allclose(fast.total, plain.total, rtol=1e-12, atol=1e-12)
+        assert np.abs(np.exp(plain.current) - np.exp(start)).max() > 1e-3
 
 
 def test_run_agrees_across_engines_on_every_metric():
@@ -123,23 +132,42 @@ def test_environment_noise_is_shared_by_the_algorithms():
     assert seen["ucb1"] == seen["thompson"] and 0 < sum(seen["ucb1"]) < 50
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+def mirror(c, s, centre="current", pull="reference", played="current"):
+    """Target ``(1 - c) centre + c pull + s gain`` against one named policy."""
+    return {centre: 1 - c, pull: c}, s, {played: 1.0}
+
+
+PUBLISHED = {
+    **dict.fromkeys(["mwu", "spo", "sppo"], lambda e, b: mirror(0, e)),
+    **dict.fromkeys(["dno", "gpo"], lambda e, b: mirror(0, 1 / e)),
+    **dict.fromkeys(["omd", "online_ipo", "egpo"], lambda e, b: mirror(e * b, e)),
+    "nash_md": lambda e, b: (*mirror(e * b, e)[:2], {"current": 1 - e * b, "reference": e * b}),
+    "inpo": lambda e, b: mirror(b / e, 1 / e),
+    "mmd": lambda e, b: mirror(e * b / (1 + e * b), e / (1 + e * b)),
+    "mirror_prox": lambda e, b: mirror(e / (1 + e), e / (b * (1 + e))),
+    "nash_ema": lambda e, b: mirror(e * b, e, played="slow"),
+    **dict.fromkeys(["omwu", "onpo"], lambda e, b: mirror(0, 2 * e, centre="auxiliary")),
+    "comal": lambda e, b: mirror(0.5 * e, e, pull="magnet"),  # alpha is 0.5
+    "mpo": lambda e, b: mirror(0.25 * e / (1 + 0.25 * e), e / (1 + 0.25 * e), pull="magnet"),  # alpha is 0.25
+    # momentum is 0.5: 1.5 times the base step, less half of the last one
+    "apo": lambda e, b: ({"current": 1.5 * (1 - e * b), "reference": 1.5 * e * b, "auxiliary": -0.5}, 1.5 * e, {"current": 1}),
+}
+
+
+@pytest.mark.parametrize("solver", sorted(PUBLISHED))
 def test_trace_gives_the_published_coefficients(solver):
-    """Weights on current and reference, slope and opponent, against the step-size dictionary of the literature."""
+    """Weights on the named policies, slope and opponent, against the step-size dictionary of the literature."""
     beta, step = 0.25, 0.5
     entry = registry.algorithm("solvers", solver)
     hyper = entry.hyper({"step": step})
     hyper = entry.translate(hyper, beta) if entry.translate else hyper
     found, scheduled = trace(entry.module, hyper, np.array([beta]), np.arange(1))
-    c, s = {
-        "mwu": (0.0, step),
-        "mirror_prox": (step / (1 + step), step / (beta * (1 + step))),
-    }.get(solver, (step * beta, step))
-    mixture = [1 - c, c, 0, 0] if solver == "nash_md" else [1, 0, 0, 0]
-    assert not scheduled
-    np.testing.assert_allclose(found.anchor[0, 0, :, :4], np.tile([1 - c, c, 0, 0], (found.slope.shape[-1], 1)), atol=1e-15)
-    np.testing.assert_allclose(found.slope, s, rtol=1e-15)
-    np.testing.assert_allclose(found.opponent[0, 0, 0, :4], mixture, atol=1e-15)
+    anchor, slope, played = PUBLISHED[solver](step, beta)
+    anchor, played = ([weights.get(name, 0.0) for name in NAMED] for weights in (anchor, played))
+    assert scheduled is hasattr(hyper, "period")
+    np.testing.assert_allclose(found.anchor[0, 0], np.tile(anchor, (found.slope.shape[-1], 1)), atol=1e-15)
+    np.testing.assert_allclose(found.slope, slope, rtol=1e-15)
+    np.testing.assert_allclose(found.opponent[0, 0, 0], played, atol=1e-15)
     if entry.module.__name__.endswith("egpo"):
         np.testing.assert_array_equal(found.opponent[0, 0, 1], [0, 0, 1, 0, 0, 0, 0])
 

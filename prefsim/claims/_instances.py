@@ -94,6 +94,28 @@ def plant(payoff: Floats, log_equilibrium: Floats, beta: Floats) -> Instances:
     return Instances(payoff, ops.log_normalize(log_equilibrium - gain / beta[:, None]), beta, log_equilibrium)
 
 
+def unregularised(payoff: Floats, equilibrium: Floats | None = None) -> Instances:
+    """Games with ``beta = 0`` and a uniform reference; the equilibrium may be left open."""
+    uniform = np.full(payoff.shape[:2], -np.log(payoff.shape[-1]))
+    return Instances(payoff, uniform, np.zeros(len(payoff)), uniform if equilibrium is None else equilibrium)
+
+
+def interior(n: int) -> Instances:
+    """Games with a chosen full-support equilibrium: ``A = Q B Q^T``, ``Q = I - 1 pi^T``, so that ``A pi = 0``."""
+    log_policy = random_policies("interior", (4, 1), n)[:, 0]
+    q = np.eye(n) - np.exp(log_policy)[:, None, :]
+    payoff = q @ games.random(n, seed=5, count=4).payoff @ np.swapaxes(q, 1, 2)
+    payoff = (payoff - np.swapaxes(payoff, 1, 2)) / 2
+    return unregularised(payoff / (2 * np.abs(payoff).max(axis=(1, 2), keepdims=True)), log_policy)
+
+
+def dominant(n: int) -> Instances:
+    """Action 1 beats all others for sure, who are equal among themselves."""
+    payoff = np.zeros((1, n, n))
+    payoff[0, 0, 1:], payoff[0, 1:, 0] = 0.5, -0.5
+    return unregularised(payoff, np.where(np.arange(n) == 0, 0.0, -np.inf)[None])
+
+
 def random_policies(name: str, shape: tuple[int, int], n: int, spread: float = 1.0) -> Floats:
     """Log-policies with independent normal logits, shape (*shape, n)."""
     key = noise.stream_key(0, "claims", name)

@@ -22,61 +22,43 @@ SELF_PLAY = 1 / 24
 """Coefficient of the step in the regret per round."""
 
 
-def _families(budget: str) -> list[on.Instances]:
+def families(budget: str) -> list[on.Instances]:
     """Unregularised games of several sizes; the equilibrium is left open."""
     batches = []
     for n in on.SIZES[budget]:
         cycle = [games.cyclic(n).payoff] if n % 2 else []
         payoff = np.stack([*games.random(n, seed=4, count=on.COUNT[budget]).payoff, on.tournament(n), *cycle])
-        batches.append(_unregularised(payoff))
+        batches.append(on.unregularised(payoff))
     return batches
 
 
-def _unregularised(payoff: on.Floats, equilibrium: on.Floats | None = None) -> on.Instances:
-    uniform = np.full(payoff.shape[:2], -np.log(payoff.shape[-1]))
-    return on.Instances(payoff, uniform, np.zeros(len(payoff)), uniform if equilibrium is None else equilibrium)
-
-
-def _interior(n: int) -> on.Instances:
-    """Games with a chosen full-support equilibrium: ``A = Q B Q^T``, ``Q = I - 1 pi^T``, so that ``A pi = 0``."""
-    log_policy = on.random_policies("interior", (4, 1), n)[:, 0]
-    q = np.eye(n) - np.exp(log_policy)[:, None, :]
-    payoff = q @ games.random(n, seed=5, count=4).payoff @ np.swapaxes(q, 1, 2)
-    payoff = (payoff - np.swapaxes(payoff, 1, 2)) / 2
-    return _unregularised(payoff / (2 * np.abs(payoff).max(axis=(1, 2), keepdims=True)), log_policy)
-
-
-def _dominant(n: int) -> on.Instances:
-    """Action 1 beats all others for sure, who are equal among themselves."""
-    payoff = np.zeros((1, n, n))
-    payoff[0, 0, 1:], payoff[0, 1:, 0] = 0.5, -0.5
-    return _unregularised(payoff, np.where(np.arange(n) == 0, 0.0, -np.inf)[None])
-
-
-def _spread_starts(batch: on.Instances) -> on.Floats:
+def spread_starts(batch: on.Instances) -> on.Floats:
+    """The uniform policy and a random one for each game, shape (m, 2, n)."""
     return np.stack([batch.log_reference, on.random_policies("spread", (len(batch.beta), 1), batch.n, 2.0)[:, 0]], 1)
 
 
-def _values(metric: str, batch: on.Instances, step: float, start: on.Floats, times: Any) -> on.Floats:
+def values(
+    metric: str, batch: on.Instances, step: float, start: on.Floats, times: Any, solver: str = "mwu"
+) -> on.Floats:
     """A metric as :func:`prefsim.run` reports it, shape (m, runs, t)."""
     settings: dict[str, Any] = {"horizon": int(times[-1]), "record": [int(t) for t in times], "metrics": [metric]}
-    data = run(batch.game(), [("mwu", {"step": step})], start=np.exp(start), runs=start.shape[1], **settings)
+    data = run(batch.game(), [(solver, {"step": step})], start=np.exp(start), runs=start.shape[1], **settings)
     return data[metric].values[0]
 
 
 def _regret(budget: str, *, average: str = "arithmetic", diagonal: float = 0.0) -> Evidence:
     times = np.arange({"fast": 100, "paper": 1000}[budget] + 1)
     cells = []
-    for batch in _families(budget):
+    for batch in families(budget):
         batch = batch._replace(payoff=batch.payoff + diagonal * np.eye(batch.n))
-        start, rounds = _spread_starts(batch), times[1:, None]
+        start, rounds = spread_starts(batch), times[1:, None]
         for step in (0.1, 1.0):
             path = on.trajectory("mwu", {"step": step}, batch, start, times)[:, :, :-1]
             gain = batch.gain(path)
             own = on.inner(np.exp(path), gain)
             regret = (np.cumsum(gain, axis=2) - np.cumsum(own, axis=2)[..., None]).max(axis=-1)
             if average == "arithmetic" and batch.legal:
-                gap = _values("average_duality_gap", batch, step, start, times)[..., 1:]
+                gap = values("average_duality_gap", batch, step, start, times)[..., 1:]
             else:
                 means = np.cumsum(np.exp(path), axis=2) / rounds
                 if average == "geometric":
@@ -91,25 +73,25 @@ def _regret(budget: str, *, average: str = "arithmetic", diagonal: float = 0.0) 
 def _average(budget: str, *, metric: str = "average_duality_gap", scale: float = 1.0) -> Evidence:
     times = on.record({"fast": 2000, "paper": 20000}[budget])
     cells = []
-    for batch in _families(budget):
-        start = _spread_starts(batch)
+    for batch in families(budget):
+        start = spread_starts(batch)
         distance = -start.min(axis=-1)[..., None]
         tuned = float(np.sqrt(np.log(batch.n) / SELF_PLAY / times[-1]))
         for step in (tuned, 0.05, 0.5):
             # MWU sees the step times A only: payoffs `scale` times larger are a step and a gap `scale` times larger.
-            gap = scale * _values(metric, batch, scale * step, start, times)[..., 1:]
+            gap = scale * values(metric, batch, scale * step, start, times)[..., 1:]
             cells.append(on.Cell(gap, 2 * (distance / (step * times[1:]) + SELF_PLAY * step)))
     return on.evidence("Gap_0 of the average policy", cells, times[1:])
 
 
 def _leaves(budget: str, *, instances: str = "interior") -> Evidence:
     times = np.arange({"fast": 300, "paper": 1000}[budget] + 1)
-    batches = [_dominant(5)]
+    batches = [on.dominant(5)]
     if instances == "interior":
         margins = [(0.5, 0.5, 0.5), (0.1, 0.3, 0.45), (0.2, 0.5, 0.1)]
         payoff = np.stack([games.rock_paper_scissors(m).payoff for m in margins])
         answers = np.log([[c, b, a] / np.sum((a, b, c)) for a, b, c in margins])
-        batches = [_unregularised(payoff, answers), *(_interior(n) for n in (5, 8, 15))]
+        batches = [on.unregularised(payoff, answers), *(on.interior(n) for n in (5, 8, 15))]
     cells = []
     for batch in batches:
         start = on.random_policies("leaving", (len(batch.beta), 2), batch.n)
@@ -143,8 +125,8 @@ def _dominance(budget: str, *, slowdown: float = 1.0) -> Evidence:
         game = games.bradley_terry(rewards)
         delta = (game.payoff[0] - game.payoff[1:]).min()
         for step in (0.1, 1.0):
-            batch = _unregularised(game.payoff[None])
-            gap = _values("average_duality_gap", batch, step / slowdown, batch.log_reference[:, None], times)
+            batch = on.unregularised(game.payoff[None])
+            gap = values("average_duality_gap", batch, step / slowdown, batch.log_reference[:, None], times)
             cells.append(on.Cell(gap[..., 1:], (game.n - 1) / (times[1:] * -np.expm1(-step * delta))))
     return on.evidence("Gap_0 of the average policy", cells, times[1:])
 
@@ -153,10 +135,10 @@ def _closed_form(budget: str, *, spread: float = 0.0) -> Evidence:
     times = np.arange({"fast": 200, "paper": 2000}[budget] + 1)
     cells = []
     for n in (2, 3, 10, 50):
-        batch = _dominant(n)
+        batch = on.dominant(n)
         for step in (0.1, 1.0):
             start = on.random_policies("dominant", (1, 1), n, spread)
-            gap = _values("average_duality_gap", batch, step, start, times)[..., 1:]
+            gap = values("average_duality_gap", batch, step, start, times)[..., 1:]
             odds = (n - 1) * np.exp(-step * times[:-1] / 2)  # of the other actions
             cells.append(on.Cell(np.abs(times[1:] * gap - np.cumsum(odds / (1 + odds))), on.TOLERANCE * times[1:]))
     return on.evidence("error of T Gap_0(average)", cells, times[1:])

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from prefsim.feedback import estimate
 from prefsim.noise import open_stream, seek, uniform
 
 
@@ -92,15 +93,17 @@ def place_pair(order, action):
     return place_arm(order, action[0]), place_arm(order, action[1])
 
 
-def play_game(hypers, beta, preference, bank, total, start, stop, first, last):
+def play_game(hypers, beta, preference, bank, total, oracle, start, stop, first, last):
     """Advance rows ``first .. last - 1`` (instance-major) from iteration `start` to `stop`, row by row, in place.
 
     `bank` holds the named log-policies, shape (rows, policies, n) in the order of `POLICIES`. `total` gathers the
-    policies of iterations ``start .. stop - 1`` where it has rows.
+    policies of iterations ``start .. stop - 1`` where it has rows. `oracle` holds the fields of ``feedback.Oracle``.
     """
     runs = len(bank) // len(beta)
+    kind, samples, scale, key0, key1 = oracle
     for row in range(first, last):
         i = row // runs
+        noise = open_stream(key0, key1, i, row - i * runs)
         hyper = make_hyper(hypers[i])
         current, reference, half, previous, auxiliary, magnet, slow = bank[row]
         for t in range(start, stop):
@@ -109,11 +112,95 @@ def play_game(hypers, beta, preference, bank, total, start, stop, first, last):
             iterate = Iterate(current, reference, half, previous, auxiliary, magnet, slow, beta[i], t)
             gain = current
             for phase in range(PHASES):
-                gain = win_rates(preference[i], opponent(hyper, iterate, phase))
+                played = opponent(hyper, iterate, phase)
+                if kind == 0:
+                    gain = win_rates(preference[i], played)
+                else:
+                    seek(noise, t * PHASES + phase)
+                    gain = np.empty(len(played))
+                    estimate(kind, samples, scale, preference[i] - 0.5, np.exp(played), noise, gain)
+                    gain += 0.5
                 half[:] = log_normalize(target(hyper, iterate, gain, phase))
             remember(hyper, iterate, gain)
             previous[:] = current
             current[:] = half
+
+
+def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, oracle, start, stop, first, last):
+    """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in ``loops.play_game``.
+
+    One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
+    ``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser).
+    """
+    n = bank.shape[2]
+    runs = len(bank) // len(payoff)
+    phases = opponent.shape[2]
+    kind, samples, scale, key0, key1 = oracle
+    policy, gain, moved = np.empty(n), np.zeros(n), np.empty(n)
+    memories = np.empty((memory.shape[2], n))
+    for row in range(first, last):
+        i = row // runs
+        named = bank[row]
+        noise = open_stream(key0, key1, i, row - i * runs)
+        for t in range(start, stop):
+            step = t - start if len(opponent) > 1 else 0
+            if len(total) > 0:
+                for y in range(n):
+                    total[row, y] += np.exp(named[0, y])
+            for phase in range(phases):
+                mix(opponent[step, i, phase], named, moved)
+                shift = log_total(moved)
+                for y in range(n):
+                    policy[y] = np.exp(moved[y] - shift)
+                    gain[y] = 0.0
+                if kind == 0:
+                    for j in range(n):
+                        for y in range(n):
+                            gain[y] -= payoff[i, j, y] * policy[j]
+                else:
+                    seek(noise, t * phases + phase)
+                    estimate(kind, samples, scale, payoff[i], policy, noise, gain)
+                mix(anchor[step, i, phase], named, moved)
+                for y in range(n):
+                    moved[y] += slope[step, i, phase] * gain[y]
+                shift = log_total(moved)
+                for y in range(n):
+                    named[2, y] = moved[y] - shift
+            for m in range(len(memories)):
+                if memory[step, i, m, -1] > 0.0:
+                    mix(memory[step, i, m, :-2], named, memories[m])
+                    for y in range(n):
+                        memories[m, y] += memory[step, i, m, -2] * gain[y]
+                    shift = log_total(memories[m])
+                    for y in range(n):
+                        memories[m, y] -= shift
+            for m in range(len(memories)):
+                if memory[step, i, m, -1] > 0.0:
+                    named[4 + m] = memories[m]
+            for y in range(n):
+                named[3, y] = named[0, y]
+                named[0, y] = named[2, y]
+
+
+def mix(weights, named, out):
+    """Weighted sum of the named log-policies."""
+    for y in range(len(out)):
+        out[y] = 0.0
+    for k in range(len(weights)):
+        if weights[k] != 0.0:
+            for y in range(len(out)):
+                out[y] += weights[k] * named[k, y]
+
+
+def log_total(values):
+    """``log sum exp`` of one row."""
+    top = values[0]
+    for y in range(1, len(values)):
+        top = max(top, values[y])
+    mass = 0.0
+    for y in range(len(values)):
+        mass += np.exp(values[y] - top)
+    return top + np.log(mass)
 
 
 class Game(NamedTuple):

@@ -16,9 +16,10 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
-from prefsim import bandit, noise, ops, trace
-from prefsim.engines import loops, numba_ops, reference
+from prefsim import bandit, feedback, noise, ops, trace
+from prefsim.engines import loops, reference
 from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, compile_runner
+from prefsim.engines.reference import EXACT
 
 PIECES = 16
 """Ranges of runs per thread."""
@@ -68,6 +69,7 @@ def _floats(hyper: Any) -> NDArray[np.float64]:
     return np.array([float(value) for value in hyper])
 
 
+_ORACLE = {"open_stream": noise.open_stream, "seek": noise.seek, "estimate": feedback.estimate}
 _NOISE = {"open_stream": noise.open_stream, "seek": noise.seek, "uniform": noise.uniform}
 
 
@@ -139,7 +141,7 @@ def _body_runner(solver: ModuleType) -> Any:
     header = (
         f"{_make_hyper(solver)}@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
     )
-    arguments = "hypers, beta, preference, bank, total, start, stop, first, last"
+    arguments = "hypers, beta, preference, bank, total, oracle, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {
         "Hyper": solver.Hyper,
@@ -149,9 +151,18 @@ def _body_runner(solver: ModuleType) -> Any:
         "target": solver.target,
         "win_rates": ops.win_rates,
         "log_normalize": ops.log_normalize,
+        **_ORACLE,
         **memory,
     }
     return compile_runner(loops.play_game, header, names, entry, ALLOCATING)
+
+
+@cache
+def _fused_runner() -> Any:
+    """Runner of the fused kernel, the same for every rule that can be traced."""
+    arguments = "opponent, anchor, slope, memory, payoff, bank, total, oracle, start, stop, first, last"
+    names = {**_ORACLE, "mix": loops.mix, "log_total": loops.log_total}
+    return compile_runner(loops.fuse_game, "", names, f"def run({arguments}):\n    fuse_game({arguments})\n")
 
 
 @cache
@@ -182,8 +193,8 @@ class GamePlayer(reference.GamePlayer):
     body; `kernel` says which (``"fused"`` or ``"body"``).
     """
 
-    def __init__(self, solver, hypers, beta, preference, reference, start, average, *, kernel="auto"):  # type: ignore[no-untyped-def]
-        super().__init__(solver, hypers, beta, preference, reference, start, average)
+    def __init__(self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, kernel="auto"):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle)
         instances, runs, n = start.shape
         self._bank = np.stack([self.policies[name] for name in loops.POLICIES], axis=2).reshape(-1, len(loops.POLICIES), n)
         shaped = self._bank.reshape(instances, runs, -1, n)
@@ -215,7 +226,7 @@ class GamePlayer(reference.GamePlayer):
             self.t = upto
 
     def _advance(self, stop: int) -> None:
-        state = (self._bank, self._total, self.t, stop)
+        state = (self._bank, self._total, tuple(self.oracle), self.t, stop)
         if self.kernel == "body":
             run = _body_runner(self.solver)
 
@@ -223,7 +234,7 @@ class GamePlayer(reference.GamePlayer):
                 run(self._hypers, self._beta, self._preference, *state, first, last)
         else:
             table = self._trace(self.t, stop)[0] if self._scheduled else self._table
-            fused = numba_ops.fused_kernel()
+            fused = _fused_runner()
 
             def work(first: int, last: int) -> None:
                 fused(*table, self._payoff, *state, first, last)

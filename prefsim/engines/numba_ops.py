@@ -1,17 +1,28 @@
-"""What Numba needs beside the rules: one-row twins of the array vocabulary, and the fused mirror kernel."""
+"""What Numba needs beside the rules: one-row twins of the array vocabulary."""
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numba.extending import overload
 
 from prefsim import ops
 
-ROWS = {ops.logsumexp, ops.log_normalize, ops.softmax, ops.win_rates, ops.kl, ops.span}
+ROWS = {
+    ops.logsumexp,
+    ops.log_normalize,
+    ops.softmax,
+    ops.win_rates,
+    ops.kl,
+    ops.span,
+    ops.log,
+    ops.normalize,
+    ops.positive_part,
+    ops.advantage,
+    ops.best_reply,
+    ops.project_simplex,
+    ops.choose,
+    ops.every,
+}
 """Functions of :mod:`prefsim.ops` with a twin here; every other function compiles from its own text."""
 
 
@@ -74,80 +85,72 @@ def _kl(log_p, log_q):  # type: ignore[no-untyped-def]
     return row
 
 
-def _fused(opponent, anchor, slope, memory, payoff, bank, total, start, stop, first, last):  # type: ignore[no-untyped-def]
-    """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in ``loops.play_game``.
+@overload(ops.log)
+def _log(values):  # type: ignore[no-untyped-def]
+    def row(values):  # type: ignore[no-untyped-def]
+        logs = np.full(len(values), -np.inf)
+        for y in range(len(values)):
+            if values[y] > 0.0:
+                logs[y] = np.log(values[y])
+        return logs
 
-    One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
-    ``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser).
-    """
-    n = bank.shape[2]
-    runs = len(bank) // len(payoff)
-    phases = opponent.shape[2]
-    policy, gain, moved = np.empty(n), np.zeros(n), np.empty(n)
-    memories = np.empty((memory.shape[2], n))
-    for row in range(first, last):
-        i = row // runs
-        named = bank[row]
-        for t in range(start, stop):
-            step = t - start if len(opponent) > 1 else 0
-            if len(total) > 0:
-                for y in range(n):
-                    total[row, y] += np.exp(named[0, y])
-            for phase in range(phases):
-                _mix(opponent[step, i, phase], named, moved)
-                shift = _log_total(moved)
-                for y in range(n):
-                    policy[y] = np.exp(moved[y] - shift)
-                    gain[y] = 0.0
-                for j in range(n):
-                    for y in range(n):
-                        gain[y] -= payoff[i, j, y] * policy[j]
-                _mix(anchor[step, i, phase], named, moved)
-                for y in range(n):
-                    moved[y] += slope[step, i, phase] * gain[y]
-                shift = _log_total(moved)
-                for y in range(n):
-                    named[2, y] = moved[y] - shift
-            for m in range(len(memories)):
-                if memory[step, i, m, -1] > 0.0:
-                    _mix(memory[step, i, m, :-2], named, memories[m])
-                    for y in range(n):
-                        memories[m, y] += memory[step, i, m, -2] * gain[y]
-                    shift = _log_total(memories[m])
-                    for y in range(n):
-                        memories[m, y] -= shift
-            for m in range(len(memories)):
-                if memory[step, i, m, -1] > 0.0:
-                    named[4 + m] = memories[m]
-            for y in range(n):
-                named[3, y] = named[0, y]
-                named[0, y] = named[2, y]
+    return row
 
 
-@njit(forceinline=True, error_model="numpy")
-def _mix(weights, named, out):  # type: ignore[no-untyped-def]
-    """Weighted sum of the named log-policies."""
-    for y in range(len(out)):
-        out[y] = 0.0
-    for k in range(len(weights)):
-        if weights[k] != 0.0:
-            for y in range(len(out)):
-                out[y] += weights[k] * named[k, y]
+@overload(ops.normalize)
+def _normalize(weights, otherwise):  # type: ignore[no-untyped-def]
+    def row(weights, otherwise):  # type: ignore[no-untyped-def]
+        total = np.sum(weights)
+        return ops.log(weights / total) if total > 0.0 else otherwise.copy()
+
+    return row
 
 
-@njit(forceinline=True, error_model="numpy")
-def _log_total(values):  # type: ignore[no-untyped-def]
-    """``log sum exp`` of one row."""
-    top = values[0]
-    for y in range(1, len(values)):
-        top = max(top, values[y])
-    mass = 0.0
-    for y in range(len(values)):
-        mass += np.exp(values[y] - top)
-    return top + np.log(mass)
+@overload(ops.positive_part)
+def _positive_part(values):  # type: ignore[no-untyped-def]
+    tie = ops.TIE
+    return lambda values: np.where(values > tie, values, 0.0)
 
 
-@cache
-def fused_kernel() -> Any:
-    """The fused kernel, compiled on first use and cached on disk (it stands alone, so Numba's cache suffices)."""
-    return njit(nogil=True, cache=True, error_model="numpy")(_fused)
+@overload(ops.advantage)
+def _advantage(values, log_policy):  # type: ignore[no-untyped-def]
+    return lambda values, log_policy: values - np.sum(np.exp(log_policy) * values)
+
+
+@overload(ops.best_reply)
+def _best_reply(gain):  # type: ignore[no-untyped-def]
+    tie = ops.TIE
+
+    def row(gain):  # type: ignore[no-untyped-def]
+        reply = np.zeros(len(gain))
+        lowest = gain.max() - tie
+        for y in range(len(gain)):
+            if gain[y] >= lowest:
+                reply[y] = 1.0
+                break
+        return reply
+
+    return row
+
+
+@overload(ops.project_simplex)
+def _project_simplex(values):  # type: ignore[no-untyped-def]
+    def row(values):  # type: ignore[no-untyped-def]
+        ordered = np.sort(values)
+        total, threshold = -1.0, -np.inf
+        for k in range(len(values)):
+            total += ordered[-1 - k]
+            threshold = max(threshold, total / (k + 1))
+        return np.where(values > threshold, values - threshold, 0.0)
+
+    return row
+
+
+@overload(ops.choose)
+def _choose(condition, one, other):  # type: ignore[no-untyped-def]
+    return lambda condition, one, other: one if condition else other
+
+
+@overload(ops.every)
+def _every(condition):  # type: ignore[no-untyped-def]
+    return lambda condition: condition

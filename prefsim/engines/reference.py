@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from prefsim.bandit import Problem
 from prefsim.engines import loops
+from prefsim.feedback import Oracle, estimate
+from prefsim.noise import open_stream, seek
 from prefsim.ops import log_normalize, win_rates
+
+EXACT = Oracle()
 
 
 def action_rule(policy: ModuleType, feedback: str) -> Callable[..., Any]:
@@ -62,6 +66,8 @@ class GamePlayer:
         Log-policies to start from.
     average : bool
         Whether to gather the sum of iterates.
+    oracle : Oracle
+        How win rates are observed.
     """
 
     def __init__(
@@ -73,8 +79,10 @@ class GamePlayer:
         reference: NDArray[np.float64],
         start: NDArray[np.float64],
         average: bool,
+        oracle: Oracle = EXACT,
     ) -> None:
         self.solver = solver
+        self.oracle = oracle
         self.phases = getattr(solver, "PHASES", 1)
         self.hyper = stack(hypers)
         self.beta = beta[:, None, None]
@@ -99,12 +107,24 @@ class GamePlayer:
             gain = now["current"]
             for phase in range(self.phases):
                 iterate = loops.Iterate(**now, beta=self.beta, t=t)
-                gain = win_rates(self.preference, self.solver.opponent(self.hyper, iterate, phase))
+                gain = self._observe(self.solver.opponent(self.hyper, iterate, phase), t * self.phases + phase)
                 now["half"] = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
             iterate = loops.Iterate(**now, beta=self.beta, t=t)
             moved = {name: log_normalize(getattr(self.solver, name)(self.hyper, iterate, gain)) for name in self.memory}
             now.update(moved, previous=now["current"], current=now["half"])
         self.t = stop
+
+    def _observe(self, played: NDArray[np.float64], round: int) -> NDArray[np.float64]:
+        """Win rates against log-policies (instances, runs, n), exact or estimated with the noise of `round`."""
+        if self.oracle.kind == 0:
+            return win_rates(self.preference, played)
+        kind, samples, scale, key0, key1 = self.oracle
+        gain = np.empty(played.shape)
+        for i, run in np.ndindex(*played.shape[:2]):
+            noise = open_stream(key0, key1, i, run)
+            seek(noise, round)
+            estimate(kind, samples, scale, self.preference[i, 0] - 0.5, np.exp(played[i, run]), noise, gain[i, run])
+        return 0.5 + gain
 
 
 class StepPlayer:

@@ -52,6 +52,17 @@ def kl_bound(hyper, beta, initial, spread, t):
     return (1 - hyper.step * beta) ** t * initial if covered else float("nan")
 
 
+def theory_step(beta, spread, horizon):
+    """Largest step of the linear rate."""
+    return 2 * (sqrt(1 + beta**2) - beta)
+
+
+def amplification(hyper, omega, beta):
+    """Largest ``|z|^2`` over modes, ``z = (1 - c)(1 + i x) - x^2``, ``x = step omega``: convex in ``x^2``."""
+    c, square = hyper.step * beta, (hyper.step * omega) ** 2
+    return max((1 - c) ** 2, (1 - c - square) ** 2 + (1 - c) ** 2 * square)
+
+
 BOUNDS = {"kl_to_equilibrium": kl_bound}
 
 

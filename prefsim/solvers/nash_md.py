@@ -52,4 +52,9 @@ def kl_bound(hyper, beta, initial, spread, t):
     return 1 / (6 * beta**2 * (t + 1)) if hyper.schedule else float("nan")
 
 
+def amplification(hyper, omega, beta):
+    """Squared error factor at its own fixed point, ``z = (1 - step beta)(1 + i step omega)``."""
+    return (1 - hyper.step * beta) ** 2 * (1 + (hyper.step * omega) ** 2)
+
+
 BOUNDS = {"kl_to_equilibrium": kl_bound}
