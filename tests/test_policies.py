@@ -92,7 +92,7 @@ def play_first(arms, horizon, runs, keys):
     policy, out, gap = First(), np.zeros((runs, 3, 1)), np.arange(float(arms))
     play = reference.play_bandit(policy, registry.load("bandits", "bernoulli"))
     record = np.array([0, horizon - 1, horizon])
-    play(None, Truth(gap / 9, gap), Problem(arms, horizon), keys, 2, 0, runs, record, out)
+    play(None, Truth(gap / 9, gap), Problem(arms, horizon), keys, 2, 0, runs, record, out, np.zeros(1, np.uint8))
     return (out[:, 2] - out[:, 1]).ravel().astype(int), policy.seen
 
 

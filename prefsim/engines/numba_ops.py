@@ -11,7 +11,7 @@ from numba.extending import overload
 
 from prefsim import ops
 
-ROWS = {ops.logsumexp, ops.log_normalize, ops.softmax, ops.win_rates, ops.kl, ops.span}
+ROWS = {ops.logsumexp, ops.log_normalize, ops.softmax, ops.win_rates, ops.kl, ops.span, ops.column}
 """Functions of :mod:`prefsim.ops` with a twin here; every other function compiles from its own text."""
 
 
@@ -37,6 +37,11 @@ def _softmax(values):  # type: ignore[no-untyped-def]
 @overload(ops.span)
 def _span(values):  # type: ignore[no-untyped-def]
     return lambda values: values.max() - values.min()
+
+
+@overload(ops.column)
+def _column(numbers):  # type: ignore[no-untyped-def]
+    return lambda numbers: numbers  # a row has one number, which broadcasts as it is
 
 
 @overload(ops.win_rates)
