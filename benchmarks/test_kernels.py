@@ -51,7 +51,7 @@ def jobs(policy):
     arguments = (truth.preference, truth.gap) if policy == "rucb" else (MEANS,)
 
     def engine_kernel():
-        play(entry.hyper({}), truth, Problem(ARMS, HORIZON), KEYS, 0, 0, RUNS, record, out)
+        play(entry.hyper({}), truth, Problem(ARMS, HORIZON), KEYS, 0, 0, RUNS, record, out, np.zeros(1, np.uint8))
         return out[:, 1, 0]
 
     def hand_kernel():

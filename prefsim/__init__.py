@@ -2,7 +2,7 @@
 
     import prefsim as ps
 
-    game = ps.games.rock_paper_scissors().replace(beta=0.1)
+    game = ps.games.rock_paper_scissors([0.5, 0.3, 0.2]).replace(beta=0.1)
     data = ps.run(game, ["egpo", ("nash_md", {"step": 0.1})], horizon=1000)
     duels = ps.run(ps.bandits.arxiv_six_rankers(), ["rucb", "double_thompson"], horizon=100_000, runs=40)
     ps.plot(duels).savefig("regret.pdf")

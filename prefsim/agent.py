@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from prefsim import noise, registry
 from prefsim.bandit import Problem
 from prefsim.engines import reference
@@ -55,10 +57,10 @@ class Agent:
         """
         if self._pending is None:
             raise ValueError("learn without act: ask act() for the next action first.")
-        played = tuple(action) if isinstance(action, (tuple, list)) else action
+        played = tuple(action) if isinstance(action, (tuple, list, np.ndarray)) else action
         if played != self._pending:
             raise ValueError(f"action {action} is not the one act() returned, {self._pending}; play that one.")
-        value = float(feedback)
+        value = float(feedback) if isinstance(feedback, (bool, int, float, np.number, np.bool_)) else float("nan")
         if not 0 <= value <= 1 or (self._feedback == "duel" and value not in (0.0, 1.0)):
             wanted = "0 or 1, whether the first arm won" if self._feedback == "duel" else "a reward in [0, 1]"
             raise ValueError(f"feedback must be {wanted}; got {feedback!r}.")

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prefsim.game import as_floats
+
 
 class Problem(NamedTuple):
     """What a policy may know before it plays."""
@@ -69,7 +71,7 @@ def as_means(means: ArrayLike, argument: str = "means") -> NDArray[np.float64]:
     ValueError
         If there is no arm, an entry is not finite, or one leaves [0, 1].
     """
-    values = np.atleast_1d(np.array(means, dtype=np.float64))
+    values = np.atleast_1d(as_floats(means, argument))
     if values.ndim > 2 or values.shape[-1] == 0:
         raise ValueError(f"{argument} must have shape (arms,) or (instances, arms); got {values.shape}.")
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:

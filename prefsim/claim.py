@@ -232,6 +232,8 @@ def select(prefixes: Sequence[str]) -> list[Claim]:
     """Claims whose key starts with one of `prefixes`, all if none is given; an unknown prefix raises ValueError."""
     known = all_claims()
     for prefix in prefixes:
+        if not isinstance(prefix, str):
+            raise TypeError(f"verify takes claims by key, like verify('egpo', 'ucb1'); got {prefix!r}.")
         if not any(key.startswith(prefix) for key in known):
             raise registry.unknown(prefix, [*known, *{key.split(".")[0] for key in known}], "claim")
     return [claim for key, claim in sorted(known.items()) if not prefixes or key.startswith(tuple(prefixes))]

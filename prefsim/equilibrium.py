@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim import ops
-from prefsim.game import PreferenceGame
+from prefsim.game import PreferenceGame, check_game
 from prefsim.matrix_games import nash
 from prefsim.metrics import gains
 from prefsim.metrics import gap as duality_gap
@@ -86,6 +86,7 @@ def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12) -> Equilib
     ``S = diag(p) - p p^T``; the eigenvalues of ``A S`` are imaginary, so it is never singular.
     """
     _check_tolerance(tolerance)
+    check_game(game)
     flat = game.flatten()
     count = len(flat.beta)
     log_policy = np.empty((count, game.n))

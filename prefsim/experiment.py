@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ class Grid:
     values: tuple[Any, ...]
 
     def __init__(self, values: Sequence[Any]) -> None:
-        if len(values) == 0:
-            raise ValueError("a Grid needs at least one value.")
-        object.__setattr__(self, "values", tuple(values))
+        points = values.tolist() if hasattr(values, "tolist") else values
+        if isinstance(points, str) or not isinstance(points, Iterable) or not list(points):
+            raise ValueError(f"a Grid needs a list of at least one value; got {values!r}.")
+        object.__setattr__(self, "values", tuple(points))
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Spec:
         if isinstance(item, Mapping):
             rest = {k: v for k, v in item.items() if k not in ("key", "label")}
             hyper = {k: Grid(v["grid"]) if isinstance(v, Mapping) and "grid" in v else v for k, v in rest.items()}
-            if "key" not in item:
+            if not isinstance(item.get("key"), str):
                 raise ValueError(f"an algorithm given as a table needs a key, its name; got {dict(item)}.")
             return cls(item["key"], hyper, item.get("label", ""))
         if isinstance(item, Sequence) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Mapping):
@@ -73,7 +74,8 @@ class Spec:
 
     def expand(self) -> list[Spec]:
         """One Spec per point of the crossed grids."""
-        axes = [v.values if isinstance(v, Grid) else (v,) for v in self.hyper.values()]
+        grids = [v.values if isinstance(v, Grid) else (v,) for v in self.hyper.values()]
+        axes = [[v.item() if isinstance(v, np.generic) else v for v in grid] for grid in grids]
         points = [dict(zip(self.hyper, point, strict=True)) for point in itertools.product(*axes)]
         label = self.label or self.key
         swept = [name for name, value in self.hyper.items() if isinstance(value, Grid)]
@@ -157,7 +159,7 @@ class Experiment:
         put("horizon", whole("horizon", self.horizon, 1, MOST_ROUNDS))
         put("runs", whole("runs", self.runs, 1, MOST_ROUNDS))
         put("seed", whole("seed", self.seed, 0, None))
-        items = [self.algorithms] if isinstance(self.algorithms, str) else list(self.algorithms)
+        items = _listed("algorithms", self.algorithms)
         if not items:
             kind = "solvers" if isinstance(self.problem, PreferenceGame) else "policies"
             raise ValueError(f"algorithms is empty; name at least one of: {', '.join(registry.algorithms(kind))}.")
@@ -166,10 +168,8 @@ class Experiment:
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"algorithms holds {label!r} twice; give one of them a label or other settings.")
-        if isinstance(self.metrics, str):
-            put("metrics", (self.metrics,))
-        elif self.metrics is not None:
-            put("metrics", tuple(self.metrics))
+        if self.metrics is not None:
+            put("metrics", tuple(_listed("metrics", self.metrics)))
         record_times(self.horizon, self.record)
         self._check_start()
         put("feedback", Feedback.parse(self.feedback))
@@ -247,14 +247,23 @@ class Experiment:
         """
         try:
             content = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ValueError(f"cannot read the experiment {os.fspath(path)}: {error}.") from None
         return cls.from_dict(content)
 
 
+def _listed(name: str, value: Any) -> list[Any]:
+    """A list from a list or a single string; anything else raises TypeError."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list; got {value!r}.")
+    return list(value)
+
+
 def whole(name: str, value: Any, least: int, most: int | None) -> int:
     """Check an integer argument and return it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer)) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer)) or not float(value).is_integer():
         raise TypeError(f"{name} must be a whole number; got {value!r}.")
     if value < least or (most is not None and value > most):
         limit = f"at least {least}" if value < least else f"at most {most}"
@@ -275,7 +284,7 @@ def record_times(horizon: int, record: Any = None) -> NDArray[np.int64]:
             raise registry.unknown(record, ["all"], "record")
         chosen = np.arange(horizon + 1)
     else:
-        chosen = np.array([whole("record", t, 0, horizon) for t in record], dtype=np.int64)
+        chosen = np.array([whole("record", t, 0, horizon) for t in _listed("record", record)], dtype=np.int64)
     return np.unique(np.concatenate([[0], chosen, [horizon]])).astype(np.int64)
 
 

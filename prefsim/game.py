@@ -16,6 +16,14 @@ SIMPLEX_TOLERANCE = 1e-9
 """Largest deviation of a policy's sum from 1 that is taken for rounding and normalised away."""
 
 
+def as_floats(values: ArrayLike, argument: str) -> NDArray[np.float64]:
+    """Copy numbers into an array; what is not a regular array of numbers raises TypeError, naming the argument."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{argument} must be a number or a regular array of numbers: {error}.") from None
+
+
 def as_preference(preference: ArrayLike, argument: str = "preference") -> NDArray[np.float64]:
     """Check a batch of preference matrices and return it exactly symmetrised, ``P + P^T = 1``.
 
@@ -31,10 +39,7 @@ def as_preference(preference: ArrayLike, argument: str = "preference") -> NDArra
     TypeError, ValueError
         If the entries are not numbers, the matrix is not square, holds NaN or leaves [0, 1], or ``P + P^T != 1``.
     """
-    try:
-        matrix = np.array(preference, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{argument} must be a square array of numbers: {error}.") from None
+    matrix = as_floats(preference, argument)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
         raise ValueError(f"{argument} must be square, of shape (..., n, n) with n >= 1; got shape {matrix.shape}.")
     if not np.isfinite(matrix).all():
@@ -59,7 +64,7 @@ def as_preference(preference: ArrayLike, argument: str = "preference") -> NDArra
 
 def as_log_policy(policy: ArrayLike, n: int, argument: str, *, positive: bool) -> NDArray[np.float64]:
     """Check probabilities over ``n`` actions and return their logarithms, shape (..., n)."""
-    weights = np.array(policy, dtype=np.float64)
+    weights = as_floats(policy, argument)
     if weights.ndim == 0 or weights.shape[-1] != n:
         raise ValueError(f"{argument} must have {n} entries on its last axis, one per action; got {weights.shape}.")
     if not np.isfinite(weights).all() or weights.min() < 0:
@@ -133,13 +138,13 @@ class PreferenceGame:
     ) -> None:
         matrix = as_preference(preference)
         n = matrix.shape[-1]
-        temperature = np.array(beta, dtype=np.float64)
+        temperature = as_floats(beta, "beta")
         if not np.isfinite(temperature).all() or (temperature < 0).any():
             raise ValueError(f"beta must be a finite temperature >= 0; got {beta!r}.")
         if reference is not None and log_reference is not None:
             raise ValueError("give reference or log_reference, not both.")
         if log_reference is not None:
-            log_mu = np.array(log_reference, dtype=np.float64)
+            log_mu = as_floats(log_reference, "log_reference")
             if log_mu.ndim == 0 or log_mu.shape[-1] != n or not np.isfinite(log_mu).all():
                 raise ValueError(f"log_reference must hold {n} finite numbers on its last axis; got {log_mu.shape}.")
             log_mu = log_mu - log_mu.max(axis=-1, keepdims=True)
@@ -155,8 +160,11 @@ class PreferenceGame:
                 f"the leading axes of preference {matrix.shape[:-2]}, reference {log_mu.shape[:-1]} and beta "
                 f"{temperature.shape} must broadcast; give each one game's value or one value per game."
             ) from None
-        if names is not None and len(names) != n:
-            raise ValueError(f"names must name all {n} actions; got {len(names)}.")
+        if names is not None:
+            if isinstance(names, str) or not isinstance(names, Sequence):
+                raise TypeError(f"names must be a list of {n} names; got {names!r}.")
+            if len(names) != n or len(set(names)) != n:
+                raise ValueError(f"names must name all {n} actions, each differently; got {list(names)}.")
         self.preference = np.broadcast_to(matrix, (*batch, n, n))
         self.payoff = np.broadcast_to(_payoff(matrix, transform), (*batch, n, n))
         """The exactly skew-symmetric payoff ``A``, shape (..., n, n)."""
@@ -175,7 +183,7 @@ class PreferenceGame:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Leading axes: one game has ``()``."""
+        """Leading axes; a single game has ``()``."""
         return self.beta.shape
 
     @property
@@ -199,7 +207,8 @@ class PreferenceGame:
         keeps_reference = reference is None and log_reference is None
         recipe = self.recipe if keeps_reference else None
         if recipe is not None and beta is not None:
-            recipe = {**recipe, "beta": np.asarray(beta, dtype=float).tolist()}
+            # A family with a temperature of its own may have built more from it than the game's (planted does).
+            recipe = None if "beta" in recipe else {**recipe, "beta": np.asarray(beta, dtype=float).tolist()}
         return PreferenceGame(
             self.preference,
             reference,
@@ -231,5 +240,12 @@ class PreferenceGame:
     def __repr__(self) -> str:
         kind = str(self.recipe["family"]) if self.recipe else "preference game"
         many = f"{self.batch_shape} games of " if self.batch_shape else ""
-        beta = f"{float(self.beta):g}" if self.beta.ndim == 0 else "varying"
+        betas = np.unique(self.beta)
+        beta = f"{betas[0]:g}" if len(betas) == 1 else "varying"
         return f"<{kind}: {many}{self.n} actions, beta={beta}>"
+
+
+def check_game(game: object) -> None:
+    """Refuse what is not a game; raises TypeError with the remedy."""
+    if not isinstance(game, PreferenceGame):
+        raise TypeError(f"game must be a PreferenceGame; got {type(game).__name__}. Wrap a matrix in ps.PreferenceGame(P).")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prefsim import ops
-from prefsim.game import PreferenceGame, as_log_policy
+from prefsim.game import PreferenceGame, as_log_policy, check_game
 
 Floats = NDArray[np.float64]
 
@@ -123,6 +123,7 @@ def duality_gap(
     TypeError, ValueError
         If not exactly one policy is given, it is no policy over the game's actions, or the axes do not broadcast.
     """
+    check_game(game)
     if (policy is None) == (log_policy is None):
         raise ValueError("give the policy once, as probabilities (policy) or as logarithms (log_policy).")
     argument, given = ("policy", policy) if log_policy is None else ("log_policy", log_policy)

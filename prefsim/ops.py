@@ -25,6 +25,7 @@ __all__ = [
     "best_reply",
     "beta",
     "choose",
+    "column",
     "every",
     "floats",
     "integers",
@@ -118,6 +119,11 @@ def kl(log_p: Array, log_q: Array) -> Array:
     large = q - p - p * d
     terms = xp.where(xp.abs(d) < 1e-3, series, xp.where(xp.abs(d) <= 1, middle, large))
     return xp.sum(xp.where(dead, q, terms), axis=-1)
+
+
+def column(numbers: Array) -> Array:
+    """Give a number per policy (``kl``, ``logsumexp``, ``span``) its last axis back, to meet log-policies (..., n)."""
+    return numbers[..., None]
 
 
 def span(values: Array) -> Array:

@@ -20,12 +20,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 KINDS = ("games", "solvers", "bandits", "policies", "claims")
 _SINGULAR = {"games": "game", "solvers": "solver", "bandits": "bandit", "policies": "policy", "claims": "claim"}
 _added: list[Path] = []
 
 _STEP = {"init": ("hyper", "log_policy"), "step": ("hyper", "state", "game")}
 """What a solver defines that is no mirror step towards a target; its ``State`` has arrays (..., n), the policy first."""
+
+_ENVIRONMENT = ("FEEDBACK", "METRICS", "Truth", "feedback", "regrets")
+"""What a bandit file defines if it simulates an environment rather than building one of another file."""
+
+_AXES = ("algorithm", "instance", "run", "t", "key", "action")
 
 _SIGNATURES = {
     "solvers": {"opponent": ("hyper", "iterate", "phase"), "target": ("hyper", "iterate", "gain", "phase")},
@@ -45,12 +52,17 @@ def add_path(directory: str | os.PathLike[str]) -> None:
     ValueError
         If the directory holds none of those folders.
     """
-    path = Path(directory).resolve()
-    if not any((path / kind).is_dir() for kind in KINDS):
-        raise ValueError(f"{path} holds none of the folders {', '.join(KINDS)}; put rule files into one of them.")
+    path = _holding(Path(directory))
     if path not in _added:
         _added.append(path)
         _forget()
+
+
+def _holding(directory: Path) -> Path:
+    path = directory.resolve()
+    if not any((path / kind).is_dir() for kind in KINDS):
+        raise ValueError(f"{path} holds none of the folders {', '.join(KINDS)}; put rule files into one of them.")
+    return path
 
 
 def _forget() -> None:
@@ -60,7 +72,7 @@ def _forget() -> None:
 
 
 def _roots() -> list[Path]:
-    from_environment = [Path(p).resolve() for p in os.environ.get("PREFSIM_PATH", "").split(os.pathsep) if p]
+    from_environment = [_holding(Path(p)) for p in os.environ.get("PREFSIM_PATH", "").split(os.pathsep) if p]
     return [*_added, *from_environment]
 
 
@@ -80,8 +92,9 @@ def _files(kind: str) -> dict[str, Path]:
 def unknown(name: str, known: Iterable[str], what: str) -> ValueError:
     """Build the error for a name that does not exist, with the nearest ones that do."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known)}."
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    listed = f"known: {', '.join(known)}." if known else "there is none."
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else listed
     return ValueError(f"unknown {what} {name!r}; {hint}")
 
 
@@ -107,7 +120,10 @@ def load(kind: str, key: str) -> ModuleType:
         if package not in sys.modules:
             sys.modules[package] = ModuleType(package)
             sys.modules[package].__path__ = [str(root)]
-    module = importlib.import_module(f"{package}.{kind}.{key}")
+    try:
+        module = importlib.import_module(f"{package}.{kind}.{key}")
+    except (SyntaxError, ImportError, NameError) as error:
+        raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}.") from error
     _check(kind, key, module, file)
     return module
 
@@ -131,10 +147,58 @@ def _check(kind: str, key: str, module: ModuleType, file: Path) -> None:
             raise ValueError(f"{where} must define {name}; see docs/extending.md for a worked example.")
     if kind in ("games", "bandits") and not callable(getattr(module, key, None)):
         raise ValueError(f"{where} must define a function {key}(...) that builds the problem.")
+    if kind == "bandits" and any(hasattr(module, name) for name in _ENVIRONMENT):
+        for name in _ENVIRONMENT:
+            if not hasattr(module, name):
+                raise ValueError(f"{where} must define {name} to simulate an environment; see docs/extending.md.")
     if kind in ("solvers", "policies"):
         missing = [f for f in module.Hyper._fields if f not in module.Hyper._field_defaults]
         if missing:
             raise ValueError(f"{where}: Hyper.{missing[0]} needs a default, so that the algorithm runs by its key alone.")
+        for name, default in module.Hyper._field_defaults.items():
+            if type(default) not in (bool, int, float):
+                raise ValueError(f"{where}: Hyper.{name} must default to a bool, int or float; got {default!r}.")
+            if name in _AXES:
+                raise ValueError(f"{where}: Hyper.{name} takes the name of an axis of the results; call it something else.")
+    if kind == "solvers" and not stepping:
+        _check_batches(module, where)
+
+
+def _check_batches(module: ModuleType, where: str) -> None:
+    """Call a solver's rule on a batch and row by row: rules act on each row alone, or sweeps would mix policies.
+
+    As many runs as actions, so that a missing axis broadcasts the wrong way instead of raising.
+    """
+    from prefsim.engines.loops import MEMORY, POLICIES, Iterate
+
+    n = 3
+    waves = np.sin(np.arange(len(POLICIES) * 2 * n * n) ** 2.0).reshape(len(POLICIES), 2, n, n)
+    policies = waves - np.log(np.exp(waves).sum(-1, keepdims=True))
+    beta, gain = np.array([0.1, 0.2])[:, None, None], 0.5 + waves[0] / 4
+    hyper = module.Hyper()
+    phases = range(getattr(module, "PHASES", 1))
+
+    def rules(iterate: Any, gain: Any) -> list[Any]:
+        moved = [f for p in phases for f in (module.opponent(hyper, iterate, p), module.target(hyper, iterate, gain, p))]
+        return moved + [getattr(module, name)(hyper, iterate, gain) for name in MEMORY if hasattr(module, name)]
+
+    try:
+        whole = rules(Iterate._make([*policies, beta, 0]), gain)
+        alike = True
+        for i, run in np.ndindex(2, n):
+            at = (slice(i, i + 1), slice(run, run + 1))
+            alone = rules(Iterate._make([*(policy[at] for policy in policies), beta[i : i + 1], 0]), gain[at])
+            alike &= all(np.allclose(many[at], one, rtol=1e-12) for many, one in zip(whole, alone, strict=True))
+    except (ValueError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{where} does not work on a batch of games ({error}); write it with arithmetic on arrays (..., n), without "
+            "branching on beta or on log-policies, and give sums over actions their axis back with ops.column."
+        ) from error
+    if not alike:
+        raise ValueError(
+            f"{where} mixes the policies of a batch; give sums over actions (kl, logsumexp, span) their axis back with "
+            "ops.column before they meet log-policies."
+        )
 
 
 def keys(kind: str) -> list[str]:
@@ -196,12 +260,17 @@ class Algorithm:
             if self.kind == "solvers" and name == "step" and value in ("theory", "auto"):
                 values[name] = value
                 continue
+            value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
             if isinstance(value, bool) is not (kind is bool) or not isinstance(value, (bool, int, float)):
                 raise TypeError(f"{self.key}: {name} must be a {kind.__name__}; got {value!r}.")
             if not math.isfinite(value) or (kind is int and value != int(value)):
                 raise ValueError(f"{self.key}: {name} must be a finite {kind.__name__}; got {value!r}.")
             values[name] = kind(value)
-        return self.parameters(**values)
+        hyper = self.parameters(**values)
+        complaint = self.module.validate(hyper) if self.kind == "policies" and hasattr(self.module, "validate") else ""
+        if complaint:
+            raise ValueError(f"{self.key}: {complaint}")
+        return hyper
 
 
 @cache
@@ -212,6 +281,8 @@ def algorithms(kind: str) -> dict[str, Algorithm]:
         module = load(kind, key)
         found[key] = Algorithm(key, kind, module, module.Hyper)
         for alias, (parameters, translate) in getattr(module, "ALIASES", {}).items():
+            if alias in found or alias in keys(kind):
+                raise ValueError(f"{kind}/{key}.py calls itself {alias!r} too, which another file is called; rename the alias.")
             found[alias] = Algorithm(alias, kind, module, parameters, translate)
     return found
 
@@ -235,9 +306,10 @@ def family(kind: str, key: str) -> Callable[..., Any]:
     @wraps(build)
     def remembered(*args: Any, **kwargs: Any) -> Any:
         problem = build(*args, **kwargs)
-        arguments = inspect.signature(build).bind(*args, **kwargs).arguments
+        bound = inspect.signature(build).bind(*args, **kwargs)
+        bound.apply_defaults()
         # What a file on disk holds may change under us: such problems are written out in full instead.
-        problem.recipe = None if key.startswith("from_") else {"family": key, **_plain(arguments)}
+        problem.recipe = None if key.startswith("from_") else {"family": key, **_plain(bound.arguments)}
         return problem
 
     return remembered

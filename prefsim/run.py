@@ -69,6 +69,9 @@ def run(
     else:
         if algorithms is None or "horizon" not in settings:
             raise TypeError("run needs algorithms and horizon, for example run(game, ['egpo'], horizon=1000).")
+        for name in settings:
+            if name not in Experiment.__dataclass_fields__:
+                raise registry.unknown(name, Experiment.__dataclass_fields__, "setting of run:")
         experiment = Experiment(problem, algorithms, **settings)
     if engine not in ENGINES:
         raise registry.unknown(engine, ENGINES, "engine")
@@ -85,7 +88,9 @@ def _backend(engine: str) -> Any:
 
 
 def _checked_metrics(experiment: Experiment, default: Sequence[str], known: Sequence[str]) -> list[str]:
-    chosen = list(experiment.metrics or default)
+    chosen = list(default if experiment.metrics is None else experiment.metrics)
+    if not chosen:
+        raise ValueError(f"metrics is empty; name at least one of: {', '.join(known)}.")
     for name in chosen:
         if name not in known:
             raise registry.unknown(name, known, "metric")
@@ -104,6 +109,11 @@ def _run_bandits(experiment: Experiment, engine: str) -> dict[str, Any]:
         accepted = entry.module.FEEDBACK
         if environment.FEEDBACK not in ((accepted,) if isinstance(accepted, str) else accepted):
             raise ValueError(f"{spec.key} learns from {accepted} feedback, but {bandit!r} gives {environment.FEEDBACK}.")
+        if getattr(entry.module, "REWARDS", "") == "unit" and getattr(environment, "REWARDS", "") not in ("unit", "bernoulli"):
+            raise ValueError(
+                f"{spec.key} needs rewards in [0, 1], which {bandit!r} does not promise; an environment file with such "
+                'rewards says REWARDS = "unit".'
+            )
         rules.append((entry.module, entry.hyper(spec.hyper)))
     key = [noise.stream_key(experiment.seed, experiment.name, s) for s in ("environment", "policy", "order")]
     keys = np.array(key, dtype=np.uint64).ravel()
@@ -119,11 +129,11 @@ def _run_bandits(experiment: Experiment, engine: str) -> dict[str, Any]:
                 arguments = (hyper, _instance(bandit, i), problem, keys, i)
                 out = values[a, i]
 
-                def work(first: int, last: int, play=play, arguments=arguments, out=out) -> None:  # type: ignore[no-untyped-def]
-                    play(*arguments, first, last, times, out)
+                def work(first: int, last: int, halt: Any, play=play, arguments=arguments, out=out) -> None:  # type: ignore[no-untyped-def]
+                    play(*arguments, first, last, times, out, halt)
 
                 if engine == "reference":
-                    work(0, experiment.runs)
+                    work(0, experiment.runs, np.zeros(1, np.uint8))
                 else:
                     backend.parallel(work, experiment.runs, progress)
     index = [environment.METRICS.index(name) for name in wanted]
@@ -137,17 +147,22 @@ def _instance(bandit: Bandit, i: int) -> Any:
 
 
 def _regret_theory(bandit: Bandit, environment: Any, rules: list[Any], experiment: Experiment, times: Any) -> dict[str, Any]:
-    """Bounds and slopes beside the data; they speak of the default regret with a best (Condorcet) arm."""
-    if bandit.normalisation not in ("pseudo", "duel_average"):
+    """Bounds and slopes beside the data, where they apply.
+
+    They speak of regret against a best (Condorcet) arm; bounds are for rewards in [0, 1] or duels, slopes for Bernoulli
+    rewards or duels.
+    """
+    duels, rewards = environment.FEEDBACK == "duel", getattr(environment, "REWARDS", "")
+    if bandit.normalisation not in ("pseudo", "duel_average") or not hasattr(bandit.truth, "gap"):
         return {}
     count = (len(rules), bandit.instances)
     bound, upper = np.full((*count, len(times)), np.nan), np.full(count, np.nan)
     for a, (policy, hyper) in enumerate(rules):
         for i in range(bandit.instances):
             truth = _instance(bandit, i)
-            if hasattr(policy, "regret_bound"):
+            if hasattr(policy, "regret_bound") and (duels or rewards in ("unit", "bernoulli")):
                 bound[a, i] = policy.regret_bound(hyper, truth, experiment.horizon, times)
-            if hasattr(policy, "regret_slope"):
+            if hasattr(policy, "regret_slope") and (duels or rewards == "bernoulli"):
                 upper[a, i] = policy.regret_slope(hyper, truth)
     theory: dict[str, Any] = {}
     if np.isfinite(bound).any():
@@ -327,13 +342,15 @@ def _number(value: Any) -> float:
 def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:
     if isinstance(experiment.problem, Bandit):
         unit = "duels" if experiment.problem.normalisation in ("duel_average", "copeland") else "reward"
-        return {
+        attributes: dict[str, Any] = {
             "long_name": f"cumulative {name.replace('_', ' ')}",
             "units": unit,
             "normalisation": experiment.problem.normalisation,
-            # A bound above this number a round is vacuous; figures grey it out.
-            "largest_gap": float(experiment.problem.truth.gap.max()),
         }
+        if hasattr(experiment.problem.truth, "gap"):
+            # A bound above this number a round is vacuous; figures grey it out.
+            attributes["largest_gap"] = float(experiment.problem.truth.gap.max())
+        return attributes
     if name == "policy":
         return {"long_name": "probability", "units": "1"}
     plain = name.removeprefix("average_")

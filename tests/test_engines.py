@@ -127,7 +127,8 @@ def test_environment_noise_is_shared_by_the_algorithms():
         play = reference.play_bandit(module, Spy)
         truth = environment.Truth(np.array([0.5]), np.array([0.0]))
         keys = np.arange(6, dtype=np.uint64)
-        play(module.Hyper(), truth, Problem(1, 50), keys, 0, 0, 1, np.array([0, 50]), np.zeros((1, 2, 1)))
+        out, halt = np.zeros((1, 2, 1)), np.zeros(1, np.uint8)
+        play(module.Hyper(), truth, Problem(1, 50), keys, 0, 0, 1, np.array([0, 50]), out, halt)
         seen[policy] = rewards
     assert seen["ucb1"] == seen["thompson"] and 0 < sum(seen["ucb1"]) < 50
 

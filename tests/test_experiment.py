@@ -71,6 +71,14 @@ def test_bad_toml(tmp_path, text, sentence):
         ({"horizon": 2**33}, ValueError, "horizon must be at most"),
         ({"runs": -1}, ValueError, "runs must be at least 1; got -1"),
         ({"runs": 2}, ValueError, "give start='random'"),
+        ({"horizon": float("nan")}, TypeError, "horizon must be a whole number"),
+        ({"algorithms": 5}, TypeError, "algorithms must be a list"),
+        ({"metrics": 5}, TypeError, "metrics must be a list"),
+        ({"metrics": []}, ValueError, "metrics is empty"),
+        ({"record": 5}, TypeError, "record must be a list"),
+        ({"rnus": 5}, ValueError, "did you mean 'runs'"),
+        ({"engine": None}, ValueError, "unknown engine None"),
+        ({"algorithms": [{"key": 5}]}, ValueError, "needs a key, its name"),
         ({"seed": -3}, ValueError, "seed must be at least 0"),
         ({"seed": True}, TypeError, "seed must be a whole number"),
         ({"algorithms": []}, ValueError, "algorithms is empty"),
@@ -189,3 +197,69 @@ def test_content_key_names_the_experiment():
     assert results.content_key(one) == results.content_key(ps.Experiment(ps.games.rock_paper_scissors(), ["mwu"], 10))
     assert results.content_key(one) != results.content_key(ps.Experiment(GAME, ["mwu"], 11))
     assert results.content_key(one) != results.content_key(ps.Experiment(GAME, [("mwu", {"step": 0.2})], 10))
+
+
+@pytest.mark.parametrize("key", ["additive", "bradley_terry", "cyclic", "planted", "random", "rock_paper_scissors"])
+def test_changed_games_are_written_down_as_they_are(tmp_path, key):
+    game = getattr(ps.games, key)()
+    warm = game.replace(beta=0.5)
+    for changed in (warm, warm.replace(beta=0.2), game.replace(reference=[1 / game.n] * game.n)):
+        ps.Experiment(changed, ["mwu"], 3).to_toml(tmp_path / "g.toml")
+        again = ps.Experiment.from_toml(tmp_path / "g.toml").problem
+        np.testing.assert_allclose(again.preference, changed.preference, rtol=1e-15)
+        np.testing.assert_allclose(again.log_reference, changed.log_reference, rtol=1e-14)
+        np.testing.assert_array_equal(again.beta, changed.beta)
+
+
+def test_grids_take_numpy_ranges():
+    swept = ("mwu", {"step": ps.Grid(np.linspace(0.1, 0.3, 3))})
+    experiment = ps.Experiment(GAME, [swept, ("omd", {"step": np.float32(0.5)})], 3)
+    assert len(experiment.algorithms) == 4 and ps.run(experiment).step.values[-1] == 0.5
+    with pytest.raises(ValueError, match="a Grid needs a list"):
+        ps.Grid(5)
+
+
+def test_the_step_an_error_suggests_is_accepted():
+    for beta in (0.11, 0.13, 0.15, 0.6):
+        with pytest.raises(ValueError, match="choose step <=") as refused:
+            ps.run(GAME.replace(beta=beta), [("omd", {"step": 100.0})], horizon=1)
+        suggested = float(str(refused.value).split("<=")[1].rstrip(". "))
+        ps.run(GAME.replace(beta=beta), [("omd", {"step": suggested})], horizon=1)
+    ps.run(GAME.replace(beta=0.06), [("mirror_prox", {"step": 1e16})], horizon=1)
+
+
+@pytest.mark.parametrize("policy", ["ucb1:exploration=-1", "exp3:step=-1", "rucb:alpha=0", "double_thompson:alpha=-1"])
+def test_hyperparameters_of_policies_are_checked(policy):
+    problem = ps.bandits.cyclic4() if "alpha" in policy else ps.bandits.bernoulli([0.1, 0.2])
+    with pytest.raises(ValueError, match="must be >"):
+        ps.run(problem, [policy], horizon=5)
+
+
+def test_slopes_keep_to_their_assumption():
+    data = ps.run(ps.bandits.cyclic4(), ["rucb:alpha=0.3", "rucb"], horizon=5)
+    assert np.isnan(data.regret_slope_upper.values[0]).all() and np.isfinite(data.regret_slope_upper.values[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"reference": "a"}, TypeError, "reference must be a number or a regular array"),
+        ({"beta": "a"}, TypeError, "beta must be a number"),
+        ({"names": 5}, TypeError, "names must be a list"),
+        ({"names": "ab"}, TypeError, "names must be a list"),
+        ({"names": ["a", "a"]}, ValueError, "each differently"),
+    ],
+)
+def test_bad_games_are_refused(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        ps.PreferenceGame([[0.5, 0.6], [0.4, 0.5]], **arguments)
+
+
+def test_other_objects_are_refused():
+    for call in (ps.solve_equilibrium, lambda game: ps.duality_gap(game, [0.5, 0.5])):
+        with pytest.raises(TypeError, match="Wrap a matrix in"):
+            call(5)
+    with pytest.raises(TypeError, match="verify takes claims by key"):
+        ps.verify(["egpo"])
+    with pytest.raises(TypeError, match="means must be a number or a regular array"):
+        ps.bandits.bernoulli([[0.1], [0.2, 0.3]])

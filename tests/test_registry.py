@@ -1,9 +1,12 @@
 """A new algorithm is one file; a broken one is refused with a sentence."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -183,9 +186,99 @@ def test_a_constant_imported_from_elsewhere_counts_as_an_edit(dropped, tmp_path,
     assert results[0] != results[1]
 
 
+@pytest.mark.parametrize("edit", ["constants.FACTOR", "constants.factor()", "constants.TABLE[0]"])
+def test_what_a_rule_reads_through_a_module_counts_as_an_edit(dropped, tmp_path, monkeypatch, edit):
+    text = POLICY.format(factor=1.0).replace("FACTOR = 1.0\n", "import constants\n").replace("FACTOR *", f"{edit} *")
+    write(dropped, "policies", "follow_leader", text)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    results = []
+    for factor in (1.0, -1.0):
+        helper = f"import numpy as np\nFACTOR = {factor}\nTABLE = np.array([FACTOR])\ndef factor():\n    return {factor}\n"
+        (tmp_path / "constants.py").write_text(helper)
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        results.append(number(dropped, tmp_path / "cache")[1])
+    assert results[0] != results[1]
+
+
+def test_sums_over_actions_need_their_axis_back(dropped):
+    """Without it a rule would mix policies wherever there are as many runs as actions."""
+    import_line = "from typing import NamedTuple\n\nfrom prefsim.ops import column, kl\n"
+    drift = "kl(iterate.current, iterate.reference)"
+    text = SOLVER.replace("from typing import NamedTuple\n", import_line).replace("* gain", f"* (1 + column({drift})) * gain")
+    write(dropped, "solvers", "half_hearted", text)
+    registry._forget()
+    game = ps.games.random(4, seed=0, count=2)
+    settings = {"horizon": 20, "runs": 4, "start": "random", "metrics": ["policy"]}
+    plain, fast = (ps.run(game, ["half_hearted"], engine=e, **settings) for e in ("reference", "numba"))
+    np.testing.assert_allclose(fast.policy, plain.policy, rtol=1e-12)
+    write(dropped, "solvers", "half_hearted", text.replace(f"column({drift})", drift))
+    registry._forget()
+    for name in [name for name in sys.modules if name.endswith("solvers.half_hearted")]:
+        del sys.modules[name]
+    with pytest.raises(ValueError, match=r"ops\.column"):
+        ps.run(game, ["half_hearted"], **settings)
+
+
+ENVIRONMENT = '''
+"""Gaussian rewards."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from prefsim.bandit import Bandit
+from prefsim.ops import Array, normal
+
+FEEDBACK = "bandit"
+METRICS = ("regret",)
+
+
+class Truth(NamedTuple):
+    """Means and gaps."""
+
+    means: Array
+    gap: Array
+
+
+def gauss(means=(3.0, 0.0)):
+    """Build it."""
+    mean = np.array([means])
+    return Bandit("gauss", Truth(mean, mean.max() - mean), len(means), normalisation="pseudo")
+
+
+def feedback(truth, action, t, noise):
+    """Reward."""
+    return truth.means[action] + normal(noise)
+
+
+def regrets(truth, action):
+    """Gap."""
+    return (truth.gap[action],)
+'''
+
+
+def test_an_environment_is_a_file_and_theorems_keep_to_theirs(dropped):
+    write(dropped, "bandits", "gauss", ENVIRONMENT)
+    registry._forget()
+    data = ps.run("gauss", ["ucb1", "uniform"], horizon=200, runs=2)
+    assert "regret_bound" not in data  # UCB1's theorem is for rewards in [0, 1]
+    assert float(data.regret.sel(algorithm="ucb1").values[..., -1].max()) < 100
+    with pytest.raises(ValueError, match=r"thompson needs rewards in \[0, 1\]"):
+        ps.run("gauss", ["thompson"], horizon=5)
+    write(dropped, "bandits", "broken", ENVIRONMENT.replace("gauss", "broken").replace("def regrets", "def costs"))
+    registry._forget()
+    with pytest.raises(ValueError, match="must define regrets"):
+        ps.run("broken", ["ucb1"], horizon=5)
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "sentence"),
     [
+        ("solvers", SOLVER.replace("step: float = 0.2", "t: float = 0.2"), "takes the name of an axis"),
+        ("solvers", SOLVER.replace("step: float = 0.2", 'step: str = "big"'), "must default to a bool, int or float"),
+        ("solvers", SOLVER.replace("iterate.t % 2 == 0", "iterate.beta < 0.15"), "without branching on beta"),
+        ("solvers", SOLVER + "ALIASES = {'mwu': (Hyper, None)}", "another file is called"),
+        ("policies", "def", "cannot be imported: SyntaxError"),
         ("solvers", SOLVER.replace("def target", "def aim"), r"must define target\(hyper, iterate, gain, phase\)"),
         ("solvers", SOLVER.replace("(hyper, iterate, phase)", "(iterate)"), r"contract is opponent\(hyper, iterate"),
         ("solvers", SOLVER.replace("step: float = 0.2", "step: float"), "needs a default"),
@@ -199,6 +292,7 @@ def test_a_broken_file_is_refused_with_a_sentence(dropped, kind, text, sentence)
     registry._forget()
     with pytest.raises(ValueError, match=sentence):
         registry.load(kind, "broken")
+        registry.algorithms(kind)
 
 
 def test_two_files_of_one_key_are_refused(dropped):
@@ -227,6 +321,32 @@ def test_unknown_names_are_answered_with_the_nearest():
 def test_families_are_functions_even_after_their_files_are_imported():
     import prefsim.games.cyclic  # noqa: F401
 
-    assert callable(ps.games.cyclic) and ps.games.cyclic(3).recipe == {"family": "cyclic", "n": 3}
+    assert callable(ps.games.cyclic) and ps.games.cyclic(3).recipe == {"family": "cyclic", "n": 3, "margin": 0.5}
     assert "cyclic" in dir(ps.games)
     assert callable(ps.run) and callable(ps.agent)
+
+
+def test_a_mistyped_path_is_not_ignored(monkeypatch):
+    monkeypatch.setenv("PREFSIM_PATH", "/nonexistent/rules")
+    registry._forget()
+    with pytest.raises(ValueError, match="holds none of the folders"):
+        ps.list_algorithms()
+    monkeypatch.undo()
+    registry._forget()
+
+
+def test_an_interrupt_stops_compiled_rounds(tmp_path):
+    """10^12 rounds would take a day; an interrupt must end them at once."""
+    code = (
+        "import prefsim as ps\n"
+        "p = ps.bandits.bernoulli([.3, .6])\n"
+        "ps.run(p, ['uniform'], horizon=10)\n"
+        "print('ready', flush=True)\n"
+        "ps.run(p, ['uniform'], horizon=4 * 10**9, runs=256)\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline().strip() == "ready"
+    time.sleep(1)
+    child.send_signal(signal.SIGINT)
+    _, complaint = child.communicate(timeout=30)
+    assert child.returncode != 0 and "KeyboardInterrupt" in complaint

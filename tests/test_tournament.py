@@ -108,7 +108,7 @@ def test_ties_alone_are_transitive_and_one_win_among_ties_is_not():
         (np.full((2, 3, 3), 0.5), ValueError, r"one matrix of shape \(n, n\); got \(2, 3, 3\)"),
         ([[0.5, 0.6], [0.6, 0.5]], ValueError, r"P \+ P\^T = 1"),
         ([[0.5, 3], [-2, 0.5]], ValueError, "probabilities lie in"),
-        ([["a"]], TypeError, "must be a square array of numbers"),
+        ([["a"]], TypeError, "must be a number or a regular array of numbers"),
     ],
 )
 def test_refusals(matrix, error, sentence):

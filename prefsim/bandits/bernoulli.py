@@ -12,6 +12,7 @@ from prefsim.bandit import Bandit, as_means
 from prefsim.ops import Array, uniform
 
 FEEDBACK = "bandit"
+REWARDS = "bernoulli"
 METRICS = ("regret",)
 
 

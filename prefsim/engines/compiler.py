@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numba
@@ -25,6 +25,11 @@ from numba.extending import register_jitable
 
 from prefsim import bandit, noise, ops
 from prefsim.engines import loops, numba_ops
+
+
+class CompileError(TypeError):
+    """A rule file that Numba cannot compile."""
+
 
 OPTIONS = {"forceinline": True, "error_model": "numpy", "_nrt": False}
 """How functions of bandit rules compile. They change arrays in place and allocate none, so they can do without Numba's
@@ -39,6 +44,7 @@ INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
 _registered: set[int] = set()
 
 
+@cache
 def cache_folder() -> Path:
     """Folder of compiled runners: ``PREFSIM_CACHE``, or ``~/.cache/prefsim``, or a temporary one if not writable."""
     folder = Path(os.environ.get("PREFSIM_CACHE") or Path.home() / ".cache" / "prefsim")
@@ -59,17 +65,35 @@ def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
 
 
 def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str]) -> None:
-    """Register `function` and every Python function it reaches, and gather what they are compiled from."""
+    """Register `function` and every Python function it reaches, and gather what they are compiled from.
+
+    Numba freezes the globals of what it compiles, so constants count as sources, wherever they were defined.
+    """
     if function in numba_ops.ROWS:
         return
     register(function, options)
     sources[function.__module__] = inspect.getsource(sys.modules[function.__module__])
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
+    names = _names(function.__code__)
+    reached = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    for module in [value for value in reached.values() if isinstance(value, ModuleType)]:
+        if module.__name__.split(".")[0] not in (*sys.stdlib_module_names, "numpy", "numba"):
+            reached.update({f"{module.__name__}.{n}": getattr(module, n) for n in names if hasattr(module, n)})
+    for name, value in reached.items():
         if isinstance(value, FunctionType) and value is not function:
             _collect(value, options, sources, constants)
+        elif isinstance(value, np.ndarray):
+            constants.append(f"{function.__module__}.{name}={value.dtype} {value.shape} {value.tobytes().hex()}")
         elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
-            constants.append(f"{function.__module__}.{name}={value!r}")  # may come from a module not listed here
+            constants.append(f"{function.__module__}.{name}={value!r}")
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names a function looks up, in the functions defined inside it too."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= _names(constant)
+    return names
 
 
 def compile_runner(

@@ -1,8 +1,7 @@
 """The loops around the rules, written once: the reference engine runs them as they stand, Numba compiles their text.
 
 The names in capitals and the rule functions are free here; an engine binds them to one algorithm on one problem
-(``reference.bind``, ``numba.Runner``). ``NamedTuple`` fields are described where the rules' contract is
-(``docs/extending.md``).
+(``play_bandit`` and ``GamePlayer`` of ``reference`` and ``numba``). The rules' contract is in ``docs/extending.md``.
 """
 
 # ruff: noqa: F821
@@ -47,11 +46,12 @@ MEMORY = ("auxiliary", "magnet", "slow")
 at the end of an iteration, when ``half`` is the new policy and ``gain`` the last one; the result is normalised."""
 
 
-def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out):
+def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out, halt):
     """Play runs ``first .. last - 1`` of one policy on one instance; fill ``out[run, slot, metric]``, cumulative.
 
     `keys` holds the two key words of the streams for the environment, the policy and the order of the arms. The arms
-    are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering.
+    are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering. Setting
+    ``halt[0]`` from another thread makes it return within some rounds.
     """
     for run in range(first, last):
         world = open_stream(keys[0], keys[1], instance, run)
@@ -66,6 +66,8 @@ def play_bandit(hyper, truth, problem, keys, instance, first, last, record, out)
         total = np.zeros(out.shape[2])
         slot = 1 if record[0] == 0 else 0
         for t in range(1, problem.horizon + 1):
+            if t & 0xFFFF == 0 and halt[0] != 0:
+                return
             seek(world, t)
             seek(luck, t)
             action = act(hyper, state, problem, t, luck)

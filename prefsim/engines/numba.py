@@ -6,8 +6,9 @@ Runners release the GIL and work on ranges of runs, so threads share the work an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from prefsim import bandit, feedback, noise, ops, trace
 from prefsim.engines import loops, reference
-from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, compile_runner
+from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, CompileError, compile_runner
 from prefsim.engines.reference import EXACT
 
 PIECES = 16
@@ -35,25 +36,30 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parallel(work: Callable[[int, int], None], count: int, progress: Callable[[int], None] | None = None) -> None:
-    """Call ``work(first, last)`` over ranges that cover ``0 .. count - 1``, on all threads."""
+def parallel(
+    work: Callable[[int, int, NDArray[np.uint8]], None], count: int, progress: Callable[[int], None] | None = None
+) -> None:
+    """Call ``work(first, last, halt)`` over ranges that cover ``0 .. count - 1``, on all threads.
+
+    The main thread only waits, so that an interrupt reaches it; it then sets ``halt[0]`` for the loops to see.
+    """
     workers = min(threads(), count)
-    # Many ranges level out uneven runs, move the progress bar, and let an interrupt through between them.
+    # Many ranges level out uneven runs and move the progress bar.
     pieces = min(count, PIECES * workers)
     edges = [count * i // pieces for i in range(pieces + 1)]
+    halt = np.zeros(1, np.uint8)
 
     def piece(i: int) -> None:
-        work(edges[i], edges[i + 1])
+        work(edges[i], edges[i + 1], halt)
         if progress:
             progress(edges[i + 1] - edges[i])
 
-    if workers == 1:
-        for i in range(pieces):
-            piece(i)
-        return
     pool = ThreadPoolExecutor(workers)
     try:
         list(pool.map(piece, range(pieces)))
+    except BaseException:
+        halt[0] = 1
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -83,9 +89,9 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
     header = f"@njit(forceinline=True, {INNER})\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     entry = (
-        f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out):\n"
+        f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out, halt):\n"
         f"    play_bandit({_literal(policy.Hyper, 'hyper')}, Truth({worlds}), Problem(arms, horizon),\n"
-        "                keys, instance, first, last, record, out)\n"
+        "                keys, instance, first, last, record, out, halt)\n"
     )
     names = {
         **_NOISE,
@@ -104,6 +110,18 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
     return compile_runner(loops.play_bandit, header, names, entry, options)
 
 
+@contextmanager
+def _explained(rule: ModuleType, advice: str) -> Iterator[None]:
+    """Turn Numba's complaint about a rule file into a sentence."""
+    try:
+        yield
+    except NumbaError as error:
+        raise CompileError(
+            f"{rule.__name__} does not compile. {advice}; engine='reference' runs it as it stands. "
+            f"Numba says: {_reason(error).rstrip('.')}."
+        ) from error
+
+
 def _reason(error: Exception) -> str:
     """The line of Numba's long message that says what was wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -116,14 +134,12 @@ def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., No
     run = _bandit_runner(policy, environment)
 
     def play(hyper: Any, truth: Any, problem: bandit.Problem, *rest: Any) -> None:
-        try:
+        with _explained(
+            policy,
+            "Write init, act and learn with scalars, loops and branches; if they must make arrays (array methods such "
+            "as .max() do), say ALLOCATES = True in the file, which costs speed",
+        ):
             run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
-        except NumbaError as error:
-            raise TypeError(
-                f"{policy.__name__} does not compile. Write init, act and learn with scalars, loops and branches; if "
-                "they must make arrays (array methods such as .max() do), say ALLOCATES = True in the file, which "
-                f"costs speed; engine='reference' runs it as it stands. Numba says: {_reason(error)}"
-            ) from error
 
     return play
 
@@ -182,6 +198,8 @@ def _step_runner(solver: ModuleType) -> Any:
     return compile_runner(loops.step_game, header, names, entry, ALLOCATING)
 
 
+SOLVER_ADVICE = "Write the rule with prefsim.ops and arithmetic on log-policies, which mean the same on one row"
+
 SCHEDULE_CHUNK = 1024
 """Iterations whose coefficients are tabulated at a time, for rules that depend on the iteration number."""
 
@@ -231,7 +249,8 @@ class GamePlayer(reference.GamePlayer):
             run = _body_runner(self.solver)
 
             def work(first: int, last: int) -> None:
-                run(self._hypers, self._beta, self._preference, *state, first, last)
+                with _explained(self.solver, SOLVER_ADVICE):
+                    run(self._hypers, self._beta, self._preference, *state, first, last)
         else:
             table = self._trace(self.t, stop)[0] if self._scheduled else self._table
             fused = _fused_runner()
@@ -261,7 +280,8 @@ class StepPlayer(reference.StepPlayer):
         start = self.t
 
         def work(first: int, last: int) -> None:
-            run(*self._games, self._bank, self._total, start, stop, first, last)
+            with _explained(self.solver, SOLVER_ADVICE):
+                run(*self._games, self._bank, self._total, start, stop, first, last)
 
         _over_rows(work, self._bank, stop - start)
         self.t = stop
@@ -273,7 +293,7 @@ def _over_rows(work: Callable[[int, int], None], bank: NDArray[np.float64], iter
     if rows * n * n * iterations < 2_000_000:
         work(0, rows)
     else:
-        parallel(work, rows)
+        parallel(lambda first, last, halt: work(first, last), rows)
 
 
 def play_game(solver: ModuleType, *arguments: Any) -> GamePlayer | StepPlayer:

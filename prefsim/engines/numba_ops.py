@@ -22,6 +22,7 @@ ROWS = {
     ops.project_simplex,
     ops.choose,
     ops.every,
+    ops.column,
 }
 """Functions of :mod:`prefsim.ops` with a twin here; every other function compiles from its own text."""
 
@@ -48,6 +49,11 @@ def _softmax(values):  # type: ignore[no-untyped-def]
 @overload(ops.span)
 def _span(values):  # type: ignore[no-untyped-def]
     return lambda values: values.max() - values.min()
+
+
+@overload(ops.column)
+def _column(numbers):  # type: ignore[no-untyped-def]
+    return lambda numbers: numbers  # a row has one number, which broadcasts as it is
 
 
 @overload(ops.win_rates)

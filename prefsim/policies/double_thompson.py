@@ -37,6 +37,11 @@ class State(NamedTuple):
     score: Array = floats("arms")
 
 
+def validate(hyper):
+    """Refuse what makes no sense."""
+    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
+
+
 def init(hyper, state, problem):
     """No data: every bound is trivial."""
 
@@ -92,5 +97,7 @@ def learn(hyper, state, problem, t, action, feedback):
 
 def regret_slope(hyper, truth):
     """``sum_j (D_wj / 2) (4 alpha / D_wj^2 + 1 / kl(P_jw, 1/2))``: pruning plus sampling (Wu and Liu 2016, recalled)."""
+    if hyper.alpha <= 0.5:
+        return float("nan")
     gap = truth.gap[truth.gap > 0]
     return float((gap / 2 * (4 * hyper.alpha / gap**2 + 1 / bernoulli_kl(0.5 - gap, 0.5))).sum())

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from prefsim.ops import Array, floats, uniform
 
 FEEDBACK = "bandit"
+REWARDS = "unit"
 ANYTIME = False
 
 
@@ -47,6 +48,11 @@ def rate(hyper, arms, horizon):
     return hyper.step if hyper.step > 0 else sqrt(2 * log(arms) / (horizon * arms))
 
 
+def validate(hyper):
+    """Refuse what makes no sense."""
+    return f"step must be >= 0, 0 for the default; got {hyper.step:g}." if hyper.step < 0 else ""
+
+
 def init(hyper, state, problem):
     """Equal weights."""
     for i in range(problem.arms):
@@ -62,6 +68,8 @@ def act(hyper, state, problem, t, noise):
     while arm < problem.arms - 1 and left >= state.weight[arm]:
         left -= state.weight[arm]
         arm += 1
+    while state.weight[arm] == 0.0:  # rounding may walk past the last arm that can be drawn
+        arm -= 1
     state.chance[0] = state.weight[arm] / state.total[0]
     return arm
 

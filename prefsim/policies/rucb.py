@@ -45,6 +45,11 @@ class State(NamedTuple):
     """The hypothesised winner B, or -1."""
 
 
+def validate(hyper):
+    """Refuse what makes no sense."""
+    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
+
+
 def init(hyper, state, problem):
     """No data: every bound is 1."""
     state.incumbent[0] = -1
@@ -110,4 +115,6 @@ def learn(hyper, state, problem, t, action, feedback):
 
 def regret_slope(hyper, truth):
     """Leading coefficient ``sum_j 2 alpha / D_wj``."""
+    if hyper.alpha <= 0.5:
+        return float("nan")
     return float((2 * hyper.alpha / truth.gap[truth.gap > 0]).sum())

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from prefsim.ops import Array, argmax_random, bernoulli_kl, beta, floats, integers, uniform
 
 FEEDBACK = "bandit"
+REWARDS = "unit"
 
 
 class Hyper(NamedTuple):

@@ -40,6 +40,11 @@ class State(NamedTuple):
     index: Array = floats("arms")
 
 
+def validate(hyper):
+    """Refuse what makes no sense."""
+    return f"exploration must be >= 0; got {hyper.exploration:g}." if hyper.exploration < 0 else ""
+
+
 def init(hyper, state, problem):
     """Make every arm irresistible until it is pulled."""
     for i in range(problem.arms):

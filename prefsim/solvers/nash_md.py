@@ -44,7 +44,7 @@ def validate(hyper, beta):
     """The reference's weight must not exceed 1, and the schedule needs regularisation."""
     if hyper.schedule:
         return "" if beta > 0 else "the schedule 2 / (beta (t + 2)) needs beta > 0; give the game a temperature."
-    return f"step * beta must be at most 1; choose step <= {1 / beta:g}." if hyper.step * beta > 1 else ""
+    return f"step * beta must be at most 1; choose step <= {1 / beta:.12g}." if hyper.step * beta > 1 + 1e-9 else ""
 
 
 def kl_bound(hyper, beta, initial, spread, t):

@@ -47,7 +47,7 @@ def target(hyper, iterate, gain, phase):
 
 def validate(hyper, beta):
     """The reference's weight must not exceed 1."""
-    return f"step * beta must be at most 1; choose step <= {1 / beta:g}." if hyper.step * beta > 1 else ""
+    return f"step * beta must be at most 1; choose step <= {1 / beta:.12g}." if hyper.step * beta > 1 + 1e-9 else ""
 
 
 def kl_bound(hyper, beta, initial, spread, t):
