@@ -33,6 +33,8 @@ _HOME = {
     "add_path": "registry",
     "agent": "agent",
     "duality_gap": "metrics",
+    "fit_bradley_terry": "preference_model",
+    "fit_general_preference": "preference_model",
     "list_algorithms": "registry",
     "list_claims": "registry",
     "list_problems": "registry",
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from prefsim.game import PreferenceGame
     from prefsim.metrics import duality_gap
     from prefsim.plots import plot
+    from prefsim.preference_model import fit_bradley_terry, fit_general_preference
     from prefsim.registry import add_path, list_algorithms, list_claims, list_problems
     from prefsim.results import load, save
     from prefsim.run import DivergenceWarning, run

@@ -173,10 +173,11 @@ class Experiment:
         record_times(self.horizon, self.record)
         self._check_start()
         put("feedback", Feedback.parse(self.feedback))
-        if self.feedback.kind != "exact" and not isinstance(self.problem, PreferenceGame):
-            raise ValueError("feedback is how solvers observe a game; a bandit's feedback is part of its environment.")
-        if self.feedback.kind == "duels" and self.problem.transform != "probability":
-            raise ValueError("feedback='duels' observes wins and losses, whose mean is a probability, not log-odds.")
+        if self.feedback.kind != "exact":
+            if not isinstance(self.problem, PreferenceGame):
+                raise ValueError("feedback is how solvers observe a game; a bandit's feedback is part of its environment.")
+            if self.feedback.kind == "duels" and self.problem.transform != "probability":
+                raise ValueError("feedback='duels' observes wins and losses, whose mean is a probability, not log-odds.")
 
     def _check_start(self) -> None:
         if isinstance(self.start, str):

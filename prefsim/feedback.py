@@ -50,7 +50,8 @@ class Feedback(NamedTuple):
         if isinstance(item, Mapping):
             item = (item.get("kind", "exact"), {k: v for k, v in item.items() if k != "kind"})
         if not isinstance(item, (str, tuple, list)):
-            raise TypeError(f'feedback is one of {", ".join(KINDS)}, or a pair like ("sampled", {{"samples": 8}}); got {item!r}.')
+            kinds = ", ".join(KINDS)
+            raise TypeError(f'feedback is one of {kinds}, or a pair like ("sampled", {{"samples": 8}}); got {item!r}.')
         spec = Spec.parse(item)
         if spec.key not in KINDS:
             raise unknown(spec.key, KINDS, "feedback")

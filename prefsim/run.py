@@ -270,7 +270,9 @@ def _start(experiment: Experiment, game: PreferenceGame) -> NDArray[np.float64]:
         logits = noise.normals(key, np.arange(instances)[:, None], np.arange(runs), 0, n)
         return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     if runs > 1 and isinstance(experiment.start, str) and experiment.feedback.kind == "exact":
-        raise ValueError(f"runs={runs} would repeat the same numbers: solvers are deterministic; give start='random' or feedback.")
+        raise ValueError(
+            f"runs={runs} would repeat the same numbers: solvers are deterministic; give start='random' or feedback."
+        )
     if isinstance(experiment.start, str):
         return np.array(np.broadcast_to(game.log_reference[:, None], shape))
     start = as_log_policy(experiment.start, n, "start", positive=True)

@@ -120,7 +120,7 @@ def test_one_sided_pairs_get_finite_log_odds_from_the_ridge():
 
 
 def test_settings_reach_the_game():
-    fit = fit_bradley_terry(expected(TRANSITIVE.preference), beta=0.1, names="abcde", transform="log_odds")
+    fit = fit_bradley_terry(expected(TRANSITIVE.preference), beta=0.1, names=list("abcde"), transform="log_odds")
     assert fit.game.beta == 0.1 and fit.game.names == tuple("abcde") and fit.game.transform == "log_odds"
 
 
