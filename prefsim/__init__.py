@@ -22,7 +22,7 @@ _HOME = {
     "Agent": "agent",
     "Bandit": "bandit",
     "Claim": "claim",
-    "DivergenceWarning": "run",
+    "DivergenceWarning": "play_games",
     "Equilibrium": "equilibrium",
     "EquilibriumError": "equilibrium",
     "Experiment": "experiment",
@@ -61,11 +61,12 @@ if TYPE_CHECKING:
     from prefsim.feedback import Feedback
     from prefsim.game import PreferenceGame
     from prefsim.metrics import duality_gap
+    from prefsim.play_games import DivergenceWarning
     from prefsim.plots import plot
     from prefsim.preference_model import fit_bradley_terry, fit_general_preference
     from prefsim.registry import add_path, list_algorithms, list_claims, list_problems
     from prefsim.results import load, save
-    from prefsim.run import DivergenceWarning, run
+    from prefsim.run import run
     from prefsim.tournament import summarize
 
 

@@ -165,7 +165,8 @@ def run(
 def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, Any]) -> Experiment:
     """Put the experiment together from what was given on the command line."""
     from prefsim import registry
-    from prefsim.experiment import Experiment, build_problem
+    from prefsim.experiment import Experiment
+    from prefsim.problems import build_problem
 
     if names[0].endswith(".toml"):
         extra = [*names[1:], *(f"--{name}" for name in (*problem, *settings))]

@@ -17,6 +17,7 @@ from prefsim import registry
 from prefsim.bandit import Bandit
 from prefsim.feedback import Feedback
 from prefsim.game import PreferenceGame, as_log_policy
+from prefsim.problems import build_problem, describe_problem
 
 MOST_ROUNDS = 2**32 - 1
 """Rounds and runs are counted in 32-bit words of the random generator."""
@@ -198,6 +199,16 @@ class Experiment:
         """Record times, increasing, with 0 and the horizon."""
         return record_times(self.horizon, self.record)
 
+    def chosen_metrics(self, default: Sequence[str], known: Sequence[str]) -> list[str]:
+        """The metrics to measure, checked against those the problem has."""
+        chosen = list(default if self.metrics is None else self.metrics)
+        if not chosen:
+            raise ValueError(f"metrics is empty; name at least one of: {', '.join(known)}.")
+        for name in chosen:
+            if name not in known:
+                raise registry.unknown(name, known, "metric")
+        return chosen
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads back; every default that matters is spelled out."""
         algorithms = [{"key": s.key, "label": s.label, **s.hyper} for s in self.algorithms]
@@ -287,48 +298,3 @@ def record_times(horizon: int, record: Any = None) -> NDArray[np.int64]:
     else:
         chosen = np.array([whole("record", t, 0, horizon) for t in _listed("record", record)], dtype=np.int64)
     return np.unique(np.concatenate([[0], chosen, [horizon]])).astype(np.int64)
-
-
-def build_problem(recipe: Mapping[str, Any]) -> PreferenceGame | Bandit:
-    """Build a problem from a table: ``family`` with its arguments, or a ``preference`` matrix in full."""
-    import inspect
-
-    arguments = dict(recipe)
-    key = arguments.pop("family", None)
-    if key is None:
-        if "preference" not in arguments:
-            raise ValueError("problem needs a family, or a preference matrix.")
-        known = ["preference", "reference", "log_reference", "beta", "names", "transform"]
-        for name in arguments:
-            if name not in known:
-                raise registry.unknown(name, known, "entry of problem:")
-        return PreferenceGame(**arguments)
-    kind = next((k for k in ("games", "bandits") if key in registry.keys(k)), None)
-    if kind is None:
-        raise registry.unknown(key, [*registry.keys("games"), *registry.keys("bandits")], "problem")
-    build = registry.family(kind, key)
-    parameters = inspect.signature(build).parameters
-    beta = arguments.pop("beta", None) if kind == "games" and "beta" not in parameters else None
-    for name in arguments:
-        if name not in parameters:
-            raise registry.unknown(name, parameters, f"argument of {key}:")
-    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in arguments]
-    if missing:
-        raise ValueError(f"{key} needs {', '.join(missing)}; for example ps.{kind}.{key}({missing[0]}=...).")
-    problem = build(**arguments)
-    return problem.replace(beta=beta) if beta is not None else problem
-
-
-def describe_problem(problem: PreferenceGame | Bandit) -> dict[str, Any]:
-    """The table :func:`build_problem` reads."""
-    if problem.recipe is not None:
-        return dict(problem.recipe)
-    if isinstance(problem, Bandit):
-        raise ValueError("this bandit was built by hand and cannot be written down; add its family under bandits/.")
-    content = {
-        "preference": problem.preference.tolist(),
-        "log_reference": problem.log_reference.tolist(),
-        "beta": problem.beta.tolist(),
-        "transform": problem.transform,
-    }
-    return {**content, "names": list(problem.names)} if problem.names else content

@@ -61,8 +61,11 @@ def content_key(experiment: Experiment) -> str:
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def provenance(experiment: Experiment, engine: str) -> str:
-    """JSON text that says how a result came about, without timestamps, so that equal runs give equal files."""
+def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]]) -> str:
+    """JSON text that says how a result came about, without timestamps.
+
+    `steps` are the numbers behind steps given as words, one per instance, by algorithm.
+    """
     try:
         content = experiment.to_dict()
     except ValueError:
@@ -72,6 +75,7 @@ def provenance(experiment: Experiment, engine: str) -> str:
         "experiment": content,
         "seed": experiment.seed,
         "engine": engine,
+        "steps": steps,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",
         "packages": {name: package_version(name) for name in PACKAGES},
         "python": platform.python_version(),

@@ -1,5 +1,7 @@
 """Stability limits and the steps chosen from them, against closed forms and against what the iterates do."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,13 @@ def test_no_theorem_no_step():
         ps.run(game, [("mwu", {"step": "auto"})], horizon=3)
     with pytest.raises(TypeError, match="step must be a float"):
         ps.run(game, [("mwu", {"step": "best"})], horizon=3)
+
+
+def test_steps_given_as_words_are_written_down():
+    game = ps.games.random(4, seed=0, count=2).replace(beta=[0.1, 0.3])
+    data = ps.run(game, [("omd", {"step": "theory"}), "egpo"], horizon=3)
+    expected = [4 * b / (1 + 4 * b**2) for b in (0.1, 0.3)]
+    assert json.loads(data.attrs["provenance"])["steps"] == {"omd(step=theory)": pytest.approx(expected)}
+    assert np.isnan(data.step.values[0]) and data.step.values[1] == 0.5  # two numbers have no single coordinate
+    one = ps.run(game[0], [("omd", {"step": "theory"})], horizon=3)
+    assert one.step.values[0] == pytest.approx(expected[0])
