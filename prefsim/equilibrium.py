@@ -154,22 +154,6 @@ def local_frequency(game: PreferenceGame, log_equilibrium: Floats) -> Floats:
     return np.linalg.norm(skew, ord=2, axis=(-2, -1))
 
 
-def omd_stability_limit(game: PreferenceGame, log_equilibrium: Floats) -> Floats:
-    """Return the step beyond which self-play with a KL pull (OMD, Online IPO, INPO) is locally unstable, shape (...).
-
-    ``2 beta / (omega^2 + beta^2)``, in the units of ``theta' = (1 - step beta) theta + step beta log mu + step A pi``;
-    0 where ``beta = 0``. Its modes are multiplied by ``1 - step beta + i step omega``.
-
-    Parameters
-    ----------
-    game : PreferenceGame
-    log_equilibrium : array, shape (..., n)
-        Logarithm of the equilibrium.
-    """
-    square = local_frequency(game, log_equilibrium) ** 2 + game.beta**2
-    return np.where(game.beta > 0, 2 * game.beta / np.where(game.beta > 0, square, 1.0), 0.0)
-
-
 def _check_tolerance(tolerance: float) -> None:
     if not isinstance(tolerance, (int, float)) or not tolerance > 0:
         raise ValueError(f"tolerance must be a number above 0, the largest duality gap accepted; got {tolerance!r}.")

@@ -11,50 +11,32 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prefsim import games, ops
+from prefsim import games, ops, registry
 from prefsim.claim import Evidence
 from prefsim.claims._instances import Cell, Instances, evidence, plant, random_policies, record, trajectory
 from prefsim.equilibrium import local_frequency
+from prefsim.stability import stability_limit
+
+Amplification = Callable[[float, float, float], float]
+Limit = Callable[[float, float], float]
 
 
-def omd_amplification(step: float, omega: float, beta: float) -> float:
-    """``|z|^2`` of the fastest mode of OMD, ``z = 1 - step beta + i step omega``."""
-    return (1 - step * beta) ** 2 + (step * omega) ** 2
+def _of(solver: str) -> tuple[Limit, Amplification]:
+    """``limit(omega, beta)`` and ``amplification(step, omega, beta)`` as the solver's file defines them."""
+    module = registry.load("solvers", solver)
+
+    def limit(omega: float, beta: float) -> float:
+        return stability_limit(module, module.Hyper(), omega, beta)
+
+    def amplification(step: float, omega: float, beta: float) -> float:
+        return module.amplification(module.Hyper(step=step), omega, beta)
+
+    return limit, amplification
 
 
-def omd_limit(omega: float, beta: float) -> float:
-    """Step at which :func:`omd_amplification` reaches 1."""
-    return 2 * beta / (omega**2 + beta**2)
-
-
-def egpo_amplification(step: float, omega: float, beta: float) -> float:
-    """Largest ``|z|^2`` of EGPO over modes between 0 and `omega`, ``z = (1 - c)(1 + i x) - x^2``, ``x = step omega``."""
-    c, square = step * beta, (step * omega) ** 2
-    return max((1 - c) ** 2, (1 - c - square) ** 2 + (1 - c) ** 2 * square)  # convex in x^2: largest at an end
-
-
-def egpo_limit(omega: float, beta: float) -> float:
-    """Step at which :func:`egpo_amplification` reaches 1; it lies below ``1 / beta`` where ``omega > beta``."""
-    return largest_stable(lambda step: egpo_amplification(step, omega, beta), 1 / beta)
-
-
-def nash_md_amplification(step: float, omega: float, beta: float) -> float:
-    """``|z|^2`` of the fastest mode of Nash-MD, ``z = (1 - c)(1 + i step omega)``, ``c = step beta``."""
-    return (1 - step * beta) ** 2 * (1 + (step * omega) ** 2)
-
-
-def nash_md_limit(omega: float, beta: float) -> float:
-    """Smallest step at which :func:`nash_md_amplification` reaches 1; it exists where ``omega > sqrt(12) beta``."""
-    return largest_stable(lambda step: nash_md_amplification(step, omega, beta), 0.5 / beta)
-
-
-def largest_stable(amplification: Callable[[float], float], most: float) -> float:
-    """First step in (0, `most`] at which the amplification reaches 1, by bisection; `most` must lie beyond it."""
-    low, high = 0.0, most
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if amplification(middle) < 1 else (low, middle)
-    return low
+omd_limit, omd_amplification = _of("omd")
+egpo_limit, egpo_amplification = _of("egpo")
+nash_md_limit, nash_md_amplification = _of("nash_md")
 
 
 def rotating(beta: float) -> list[Instances]:
@@ -74,8 +56,8 @@ def stability_evidence(
     budget: str,
     solver: str,
     batches: Sequence[Instances],
-    limit: Callable[[float, float], float],
-    amplification: Callable[[float, float, float], float],
+    limit: Limit,
+    amplification: Amplification,
 ) -> Evidence:
     """KL from the fixed point after a small perturbation, relative to the first, on both sides of a stability limit.
 
