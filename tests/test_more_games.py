@@ -271,3 +271,21 @@ def test_refusals(build, error, sentence):
     with pytest.raises(error, match=sentence) as caught:
         build()
     assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 9])
+def test_planted_nash_is_an_equilibrium_and_unique_at_odd_sizes(n):
+    policy = np.arange(1.0, n + 1) / (n * (n + 1) / 2)
+    game = ps.games.planted_nash(policy, seed=n)
+    assert float(ps.duality_gap(game, policy)) <= 1e-14
+    if n > 2:
+        assert np.abs(game.payoff).max() == pytest.approx(0.5)
+        moved = np.array(game.preference)
+        nudge = 0.05 * np.sign(game.payoff[0, 1])  # towards 1/2, so that it stays a probability
+        moved[0, 1], moved[1, 0] = moved[0, 1] - nudge, moved[1, 0] + nudge
+        assert float(ps.duality_gap(ps.PreferenceGame(moved), policy)) > 1e-3
+    if n % 2:
+        assert np.linalg.matrix_rank(game.payoff, tol=1e-10) == n - 1
+        np.testing.assert_allclose(ps.solve_equilibrium(game).policy, policy, atol=1e-10)
+    with pytest.raises(ValueError, match="at least two actions"):
+        ps.games.planted_nash([1.0])
