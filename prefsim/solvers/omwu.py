@@ -52,6 +52,11 @@ def average_gap_bound(hyper, beta, initial, spread, t):
     return 2 / t * (spread / hyper.step + hyper.step / (24 - 12 * hyper.step**2)) if covered else float("nan")
 
 
+def theory_step(beta, spread, horizon):
+    """The step of the printed bound."""
+    return 0.5
+
+
 BOUNDS = {"average_duality_gap": average_gap_bound}
 
 ALIASES = {"onpo": (Onpo, lambda parameters, beta: Hyper(parameters.step))}
