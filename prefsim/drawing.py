@@ -89,6 +89,9 @@ def set_limits(axes: Sequence[Axes], drawn: Sequence[Curve], *, log_x: bool, log
         kept = curve.x > (0 if log_x else -np.inf)
         x.append(curve.x[kept])
         bound = np.where(curve.bound < curve.largest, curve.bound, np.nan)
+        if log_y and (curve.center[kept] > 0).any():
+            # A bound may fall on where the data have reached rounding; the data decide how far down the axis goes.
+            bound = np.where(bound < curve.center[kept][curve.center[kept] > 0].min(), np.nan, bound)
         shown += [y[kept] for y in (curve.center, curve.lower, curve.upper, bound)]
     at, values = np.concatenate(x), np.concatenate(shown)
     values = values[np.isfinite(values) & (values > (0 if log_y else -np.inf))]
