@@ -22,6 +22,7 @@ _HOME = {
     "Agent": "agent",
     "Bandit": "bandit",
     "Claim": "claim",
+    "Cycling": "cycling",
     "DivergenceWarning": "play_games",
     "Equilibrium": "equilibrium",
     "EquilibriumError": "equilibrium",
@@ -30,8 +31,11 @@ _HOME = {
     "Grid": "experiment",
     "PreferenceGame": "game",
     "Spec": "experiment",
+    "StabilityWarning": "stability",
+    "Tuned": "tune",
     "add_path": "registry",
     "agent": "agent",
+    "detect_cycling": "cycling",
     "duality_gap": "metrics",
     "fit_bradley_terry": "preference_model",
     "fit_general_preference": "preference_model",
@@ -43,7 +47,9 @@ _HOME = {
     "run": "run",
     "save": "results",
     "solve_equilibrium": "equilibrium",
+    "step_limits": "step_limits",
     "summarize": "tournament",
+    "tune": "tune",
     "verify": "claim",
 }
 _PACKAGES = ("bandits", "games")
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
     from prefsim.agent import Agent, agent
     from prefsim.bandit import Bandit
     from prefsim.claim import Claim, verify
+    from prefsim.cycling import Cycling, detect_cycling
     from prefsim.equilibrium import Equilibrium, EquilibriumError, solve_equilibrium
     from prefsim.experiment import Experiment, Grid, Spec
     from prefsim.feedback import Feedback
@@ -67,7 +74,10 @@ if TYPE_CHECKING:
     from prefsim.registry import add_path, list_algorithms, list_claims, list_problems
     from prefsim.results import load, save
     from prefsim.run import run
+    from prefsim.stability import StabilityWarning
+    from prefsim.step_limits import step_limits
     from prefsim.tournament import summarize
+    from prefsim.tune import Tuned, tune
 
 
 def __getattr__(name: str) -> Any:

@@ -104,10 +104,24 @@ def list_(what: Annotated[str, typer.Argument(help="algorithms, problems or clai
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Name of an algorithm, a problem or a claim.")]) -> None:
-    """Show the documentation, the parameters and the claims of one name."""
+def show(
+    name: Annotated[str, typer.Argument(help="Name of an algorithm, a problem or a claim.")],
+    game: Annotated[str | None, typer.Option(help="Game on which to show how large a solver's step may be.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the game, NAME=VALUE.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Temperature of the game.")] = None,
+) -> None:
+    """Show the documentation, the parameters and the claims of one name, or what is known of a solver's step on a game."""
     from prefsim import claim, console, registry
 
+    asked = {key: value for key, value in {"set": settings or None, "beta": beta}.items() if value is not None}
+    if game is not None:
+        from prefsim.step_limits import step_limits
+
+        plan = _experiment([game, name], asked, {})
+        console.show(*console.step_page(name, game, step_limits(plan.problem, plan.algorithms[0])))
+        return
+    if asked:
+        raise ValueError(f"--{' and --'.join(asked)} must go with a game; name it, for example --game rock_paper_scissors.")
     pages = [
         console.algorithm_page(registry.algorithm(kind, name))
         for kind in ("solvers", "policies")
@@ -133,7 +147,7 @@ def run(
     horizon: Annotated[int | None, typer.Option(help="Iterations (default 1000) or rounds (default 10000).")] = None,
     runs: Annotated[int | None, typer.Option(help="Independent repetitions (default 1).")] = None,
     seed: Annotated[int | None, typer.Option(help="Root seed (default 0).")] = None,
-    metrics: Annotated[str | None, typer.Option(help="What to measure, separated by commas.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="What to measure, separated by commas, e.g. win_rate:uniform.")] = None,
     start: Annotated[str | None, typer.Option(help="First policy of a game: reference, random or [0.2, 0.8].")] = None,
     engine: Annotated[str, typer.Option(help="auto, numba or reference.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="File for the results, e.g. duel.nc.")] = None,
@@ -162,6 +176,33 @@ def run(
         typer.echo(f"Wrote {out}; prefsim plot {out} draws it.")
 
 
+@app.command()
+def tune(
+    names: Annotated[list[str], typer.Argument(help="A game and solvers (key or key:decay=0.9,...), without steps.")],
+    queries: Annotated[int, typer.Option(help="Budget of each solver in preference queries.")],
+    preference: Annotated[Path | None, typer.Option(help="CSV of preferences with a header of names, as the game.")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="The CSV holds win counts.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the game, NAME=VALUE.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Temperature of the game.")] = None,
+    metric: Annotated[str, typer.Option(help="Distance from equilibrium to make small.")] = "duality_gap",
+    start: Annotated[str | None, typer.Option(help="First policy: reference, random or [0.2, 0.8].")] = None,
+    seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+) -> None:
+    """Find each solver's best step with the same number of preference queries, and print the run to go on with."""
+    from prefsim import console
+    from prefsim import tune as search
+
+    if names[0].endswith(".toml"):
+        raise ValueError(f"tune reads no experiments; name the game and solvers of {names[0]} themselves.")
+    problem = {"preference": preference, "counts": counts or None, "set": settings or None, "beta": beta}
+    asked = {name: value for name, value in problem.items() if value is not None}
+    plan = _experiment(names, asked, {"start": start} if start is not None else {})
+    tuned = search(plan.problem, plan.algorithms, queries=queries, metric=metric, start=plan.start, seed=seed)
+    typer.echo(str(tuned))
+    typer.echo("\nGo on with other games or another seed than these, and compare at equal queries:")
+    typer.echo(console.run_line(tuned, [] if preference is not None else names[:1], {**asked, "start": start}))
+
+
 def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, Any]) -> Experiment:
     """Put the experiment together from what was given on the command line."""
     from prefsim import registry
@@ -187,7 +228,8 @@ def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, A
         algorithms = names[1:]
     kind = "solvers" if hasattr(built, "preference") else "policies"
     if "metrics" in settings:
-        settings["metrics"] = [name.strip() for name in settings["metrics"].split(",")]
+        # Commas inside brackets belong to a label: win_rate:egpo(step=0.1, other=2).
+        settings["metrics"] = [name.strip() for name in re.split(r",(?![^()\[\]]*[)\]])", settings["metrics"])]
     if settings.get("start", "").startswith("["):
         settings["start"] = _value(settings["start"], "--start")
     return Experiment(built, algorithms, **{"horizon": HORIZON[kind], **settings})
@@ -215,7 +257,7 @@ def plot(
     file: Annotated[Path, typer.Argument(help="Results written by prefsim run.")],
     out: Annotated[Path | None, typer.Option(help="Figure: .pdf, .png, .svg or .pgf (default: FILE with .pdf).")] = None,
     metric: Annotated[str | None, typer.Option(help="What to draw; regret or the duality gap when omitted.")] = None,
-    x: Annotated[str, typer.Option(help="t, or a hyperparameter to draw final values against.")] = "t",
+    x: Annotated[str, typer.Option(help="t, queries, gradients, or a hyperparameter to draw final values against.")] = "t",
     table: Annotated[bool, typer.Option(help="Write the numbers shown beside the figure, as FIGURE.csv.")] = True,
 ) -> None:
     """Draw results with bands over runs and, where they are known, bounds."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from prefsim import describe, registry
+from prefsim.stability import STILL
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from prefsim.equilibrium import Equilibrium
     from prefsim.game import PreferenceGame
+    from prefsim.step_limits import StepLimits
     from prefsim.tournament import Tournament
+    from prefsim.tune import Tuned
 
 MOST_ROWS = 25
 """Actions shown of a larger game."""
@@ -97,6 +102,18 @@ def finals(data: xr.Dataset) -> Iterator[Group]:
         yield table(title[0].upper() + title[1:], *columns, rows=rows, numbers=True)
 
 
+def run_line(tuned: Tuned, game: list[str], options: dict[str, Any]) -> str:
+    """The ``prefsim run`` of tuned algorithms, on a game named or given by the same options."""
+    words = ["prefsim", "run", *game]
+    for key, hyper in tuned.algorithms:
+        given = ",".join(f"{name}={str(v).lower() if isinstance(v, bool) else f'{v:.12g}'}" for name, v in hyper.items())
+        words.append(f"{key}:{given}" if given else key)
+    for name, value in {**options, "horizon": max(tuned.horizons.values()), "metrics": tuned.metric}.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [f"--{name}"] if each is True else [f"--{name}", str(each)]
+    return shlex.join(words)
+
+
 def equilibrium(game: PreferenceGame, found: Equilibrium, tournament: Tournament) -> list[Group | Text]:
     """The equilibrium policy by name, its certificate, and whether the preferences are intransitive."""
     beta = float(game.beta)
@@ -149,6 +166,57 @@ def algorithm_page(entry: registry.Algorithm) -> list[Any]:
 
 def _example_bandit(feedback: str | tuple[str, ...]) -> str:
     return "arxiv_six_rankers" if "duel" in (feedback, *feedback) else "bernoulli --set 'means=[0.5, 0.6]'"
+
+
+def step_page(asked: str, game: str, found: StepLimits) -> list[Any]:
+    """How large a step may be on one game, and which number is a theorem, a formula or a measurement."""
+    least = "smallest" if found.inverse else "largest"
+    never, always = (inf, 0.0) if found.inverse else (0.0, inf)
+    where = "the equilibrium" if found.rest == found.beta else (
+        "the equilibrium without regularisation" if found.rest == 0 else f"the equilibrium at temperature {found.rest:.4g}"
+    )
+    words = {never: "none", always: "any"}
+    theorem = "theorem, from any start" if isfinite(found.theory) else "no theorem gives a constant step"
+    rows = [
+        ("beta", f"{found.beta:g}", "temperature of the game"),
+        ("omega", f"{found.omega:.4g}", f"rotation frequency around {where}"),
+        ("theory", _number_or_none(found.theory), theorem),
+        ("limit", words.get(found.limit) or (f"{found.limit:.4g}" if isfinite(found.limit) else "unknown"), {
+            "formula": f"formula: {least} step at which small errors shrink, locally",
+            "measurement": "measurement: largest step at which a small error shrank; there is no formula",
+        }.get(found.source, "there is no formula, and nothing turns that could be measured")),
+        ("auto", _number_or_none(found.automatic), "what step='auto' takes: half the range by the formula"),
+    ]
+    parts: list[Any] = [table(f"Step of {asked} on {game}, in units of {found.rule}", "", "value", "what it is", rows=rows)]
+    rule = registry.load("solvers", found.rule)
+    for title, hook in (("Theorem (horizon 1000): ", "theory_step"), ("Formula: ", "amplification")):
+        if hasattr(rule, hook) and (hook != "theory_step" or isfinite(found.theory)):
+            parts.append(Text(title).append(prose((getattr(rule, hook).__doc__ or "").split("\n\n")[0])))
+    return parts + [Text(note) for note in _caveats(found, never)]
+
+
+def _number_or_none(number: float) -> str:
+    return f"{number:.4g}" if isfinite(number) else "none"
+
+
+def _caveats(found: StepLimits, never: float) -> Iterator[str]:
+    """What the numbers of :func:`step_page` do not say."""
+    if found.omega <= STILL:
+        yield "Nothing turns around this equilibrium, so no step in the solver's range is too large near it."
+    elif found.limit == never:
+        yield "Every step is unstable: the last iterate moves away from the equilibrium. Read the average iterate, if any."
+    if found.source == "measurement" and not isfinite(found.limit):
+        yield "Steps from 0.01 to 1000 were tried, as far as the solver admits them."
+    if found.played < found.actions:
+        yield (
+            f"The equilibrium plays {found.played} of {found.actions} actions, and omega and the limit speak of these. The "
+            "others die out where they lose strictly; where they tie, nothing is known."
+        )
+    if found.rest == 0 and found.played % 2 == 0:
+        yield (
+            "An even number of actions is played, so this equilibrium lies on a segment of others. The limit is for this "
+            "one, and errors along the segment neither grow nor shrink."
+        )
 
 
 def problem_page(kind: str, key: str) -> list[Any]:

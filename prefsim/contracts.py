@@ -65,6 +65,13 @@ def check(kind: str, key: str, module: ModuleType) -> None:
                 raise ValueError(f"{where}: Hyper.{name} must default to a bool, int or float; got {default!r}.")
             if name in _AXES:
                 raise ValueError(f"{where}: Hyper.{name} takes the name of an axis of the results; call it something else.")
+    if kind == "solvers" and hasattr(module, "EVALUATIONS"):
+        count = module.EVALUATIONS
+        if not stepping or type(count) not in (int, float) or count <= 0:
+            raise ValueError(
+                f"{where}: EVALUATIONS is how many win-rate vectors a solver's step asks for, a positive number, or NaN "
+                f"where that depends on the game; got {count!r}{'' if stepping else ' in a file without step'}."
+            )
     if kind == "solvers" and not stepping:
         _check_batches(module, where)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prefsim import statistics
+from prefsim.metrics import METRICS, Request
+from prefsim.registry import unknown
 
 if TYPE_CHECKING:
     import xarray
@@ -44,34 +46,39 @@ def choose_metric(data: xarray.Dataset, metric: str | None) -> str:
             raise ValueError(f"data holds no metric over t to plot; its variables are {sorted(map(str, data))}.")
         return next((k for k in ("regret", "duality_gap") if k in drawable), drawable[0])
     if metric not in known:
-        close = get_close_matches(str(metric), known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"metric {metric!r} is not in data. {hint}It holds {', '.join(sorted(known)) or 'none'}.")
+        raise unknown(metric, known, "metric")
     return metric
 
 
-def check_abscissa(data: xarray.Dataset, x: str) -> str:
-    """Return `x` if it is ``"t"`` or a numeric coordinate of the algorithms."""
-    numeric = [
-        str(k)
-        for k, v in data.coords.items()
-        if v.dims == ("algorithm",) and v.dtype.kind in "iuf" and v.notnull().any()
-    ]
-    if x != "t" and x not in numeric:
-        close = get_close_matches(str(x), ["t", *numeric], n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"x must be 't' or a numeric hyperparameter of the algorithms; got {x!r}. {hint}".rstrip())
-    return x
+def with_abscissa(data: xarray.Dataset, x: str) -> xarray.Dataset:
+    """Return the algorithms that have numbers on the axis `x`, and warn of those left out."""
+    numeric = [str(k) for k, v in data.coords.items() if v.dims and set(v.dims) <= {"algorithm", "t"} and v.dtype.kind in "iuf"]
+    if x not in ("t", *numeric):
+        raise unknown(x, {"t", *numeric}, "x")
+    absent = data[x].isnull().any([axis for axis in data[x].dims if axis != "algorithm"])
+    if absent.all():
+        raise ValueError(f"no algorithm in data has {x} as a number; choose another x, such as 't'.")
+    if absent.any():
+        names = ", ".join(map(str, data["algorithm"].to_numpy()[absent]))
+        warnings.warn(f"Left out of the figure, because {x} is no known number for them: {names}.", stacklevel=3)
+        return data.isel(algorithm=~absent.to_numpy())
+    return data
 
 
-def converges(metric: str) -> bool:
-    """Whether a metric measures a distance that should vanish, rather than a cost that accumulates."""
-    return metric.endswith(("_gap", "exploitability", "_to_equilibrium"))
+def over_time(data: xarray.Dataset, x: str) -> bool:
+    """Whether `x` grows along a run (the time itself, queries, gradients) rather than being one number for all of it."""
+    return "t" in data[x].dims
+
+
+def scale(metric: str) -> str:
+    """How a metric is drawn: ``"log"``, distances that vanish; ``"linear"``, rates; ``"cost"``, what accumulates."""
+    measure = METRICS.get(Request.parse(metric).metric)
+    return "cost" if measure is None else measure.scale
 
 
 def averages(metric: str, band: float | str | None) -> bool:
-    """Whether the line is a mean (costs, and whatever gets a confidence band of the mean) or a median (distances)."""
-    return band == "simultaneous" or not converges(metric)
+    """Whether the line is a mean (whatever gets a confidence band of the mean, too) or a median (of distances)."""
+    return band == "simultaneous" or scale(metric) != "log"
 
 
 def aligned(data: xarray.Dataset, name: str) -> Array:
@@ -121,43 +128,36 @@ def curves(data: xarray.Dataset, metric: str, x: str, band: float | str | None, 
     chosen : list of int
         Instances, pooled with the runs.
     """
-    values = aligned(data, metric)[:, chosen]
+    every = aligned(data, metric)
+    values = every[:, chosen]
     t = np.atleast_1d(data["t"].to_numpy()).astype(np.float64)
     labels = _texts(data, "algorithm") or [metric]
 
     def companion(ending: str) -> Array:
-        """Return what accompanies the metric, (algorithm, chosen instance, run or 1, t or 1)."""
-        if metric + ending not in data:
-            return np.full((len(labels), len(chosen), 1, 1), np.nan)
-        array = aligned(data, metric + ending)
-        full = np.broadcast_to(array, (len(labels), max(array.shape[1], max(chosen) + 1), *array.shape[2:]))
-        return full[:, chosen]
+        """Return what accompanies the metric, (algorithm, chosen instance, run or 1, t or 1), NaN if there is nothing."""
+        array = aligned(data, metric + ending) if metric + ending in data else np.full((1, 1, 1, 1), np.nan)
+        return np.broadcast_to(array, (*every.shape[:2], *array.shape[2:]))[:, chosen]
 
-    bound = np.broadcast_to(companion("_bound"), (*values.shape[:2], companion("_bound").shape[2], t.size))
-    slopes = {side: companion(f"_slope_{side}").mean(axis=(1, 2, 3)) for side in ("upper", "lower")}
-    gap = np.atleast_1d(np.asarray(data[metric].attrs.get("largest_gap", np.inf), dtype=np.float64))
-    largest = float(gap[chosen].mean() if gap.size > 1 else gap[0]) * np.maximum(t, 1)
-
-    rows: list[tuple[str, Array, Array, Array, Array]] = []
-    if x == "t":
-        rows = [(labels[a], t, values[a], bound[a], largest) for a in range(len(labels))]
+    bound = companion("_bound")
+    bound = np.broadcast_to(bound, (*bound.shape[:3], t.size))
+    largest = float(data[metric].attrs.get("largest_gap", np.inf)) * np.maximum(t, 1)
+    sides = {side: companion(f"_slope_{side}").mean(axis=(1, 2, 3)) for side in ("upper", "lower") if x == "t"}
+    rows: list[tuple[str, Array, Array, Array, Array, dict[str, float]]] = []
+    if over_time(data, x):
+        clock = np.broadcast_to(data[x].transpose(..., "t").to_numpy().astype(np.float64), (len(labels), t.size))
+        for a, label in enumerate(labels):
+            slopes = {side: float(coefficients[a]) for side, coefficients in sides.items()}
+            rows.append((label, clock[a], values[a], bound[a], largest, slopes))
     else:
         coordinate = np.atleast_1d(data[x].to_numpy()).astype(np.float64)
         keys = _texts(data, "key") or [x] * len(labels)
         for key in dict.fromkeys(keys):
-            family = [a for a in np.argsort(coordinate, kind="stable") if keys[a] == key and np.isfinite(coordinate[a])]
+            family = [a for a in np.argsort(coordinate, kind="stable") if keys[a] == key]
             final, limit = (np.moveaxis(array[family, ..., -1], 0, -1) for array in (values, bound))
-            rows.append((key, coordinate[family], final, limit, np.full(len(family), largest[-1])))
+            rows.append((key, coordinate[family], final, limit, np.full(len(family), largest[-1]), {}))
     pool = np.mean if averages(metric, band) else np.median
-    return [
-        Curve(
-            label,
-            abscissa,
-            *_summary(sample.reshape(-1, abscissa.size), metric, band),
-            pool(limit.reshape(-1, abscissa.size), axis=0),
-            top,
-            {side: float(c[a]) for side, c in slopes.items()} if x == "t" else {},
-        )
-        for a, (label, abscissa, sample, limit, top) in enumerate(rows)
-        if abscissa.size
-    ]
+    drawn = []
+    for label, at, samples, limits, top, slopes in rows:
+        summary = _summary(samples.reshape(-1, at.size), metric, band)
+        drawn.append(Curve(label, at, *summary, pool(limits.reshape(-1, at.size), axis=0), top, slopes))
+    return drawn

@@ -120,7 +120,10 @@ class Experiment:
     seed : int
         Root seed of every random number.
     metrics : sequence of str, optional
-        What to measure; defaults depend on the kind of problem.
+        What to measure; defaults depend on the kind of problem. Games: ``"duality_gap"``, ``"exploitability"``,
+        ``"kl_to_equilibrium"``, ``"span_to_equilibrium"`` and ``"win_rate:NAME"``, against the reference, the uniform
+        policy, the equilibrium, an action or another algorithm of the run, all of them also as ``"average_..."``;
+        ``"distance"``, ``"policy"``.
     record : sequence of int, "all" or None
         Times to keep, geometric when omitted; 0 and the horizon always join.
     start : "reference", "random" or array_like

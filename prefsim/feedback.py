@@ -7,6 +7,7 @@ randomness is a stream of its own, counted by iteration and phase, so that it do
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from prefsim.noise import normal, uniform
@@ -65,8 +66,25 @@ class Feedback(NamedTuple):
         return cls(spec.key, samples, scale)
 
     def queries(self, actions: int) -> int:
-        """Preference queries an evaluation costs: entries of ``P`` (exact, noisy, sampled) or single duels."""
+        """Preference queries one win-rate vector costs, in `unit`: all of ``P``, or `samples` of each action.
+
+        What is asked again counts again, in exact feedback too: nothing is remembered from one vector to the next.
+        """
         return actions * (self.samples if self.kind in ("sampled", "duels") else actions)
+
+    @property
+    def unit(self) -> str:
+        """What a query returns: one probability, an entry of ``P``, or one bit, the winner of a duel."""
+        return "duels" if self.kind == "duels" else "entries of P"
+
+
+def evaluations(solver: ModuleType) -> float:
+    """Win-rate vectors ``P(. > q)`` a solver asks for in an iteration; one is a gradient of the game's value.
+
+    ``PHASES`` where it gives opponent and target, else what its file declares as ``EVALUATIONS``: 1 unless it says
+    otherwise, NaN where the number depends on the game. Times :meth:`Feedback.queries` it is the cost of an iteration.
+    """
+    return float(getattr(solver, "EVALUATIONS" if hasattr(solver, "step") else "PHASES", 1))
 
 
 class Oracle(NamedTuple):

@@ -1,14 +1,14 @@
-"""Distances of policies from equilibrium, with their exact normalisation.
+"""What is measured of policies: distances from equilibrium, with their exact normalisation, and win rates.
 
 The functions in :data:`METRICS` take a game, log-policies with any number of extra axes in front of the game's batch
-(the two broadcast), and, where the metric asks for it, the log-equilibrium. Source of the formulas: the gap's closed
-form follows from ``p^T A p = 0``; the rest are definitions.
+(the two broadcast), and a second log-policy where the metric asks for one: the equilibrium, or the opponent of a win
+rate. Source of the formulas: the gap's closed form follows from ``p^T A p = 0``; the rest are definitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,6 +89,16 @@ def span_to_equilibrium(game: PreferenceGame, log_policy: Floats, log_equilibriu
     return ops.span(difference)
 
 
+def win_rate(game: PreferenceGame, log_policy: Floats, log_opponent: Floats | None = None) -> Floats:
+    """``p^T P q``, how often the policy is preferred to an opponent ``q``; the game's reference if none is given.
+
+    1/2 against itself, and at least 1/2 for a Nash equilibrium, whoever the opponent. On games played for log-odds it
+    is the win rate all the same, not the payoff. Shape as :func:`gap`.
+    """
+    rates = ops.win_rates(game.preference, game.log_reference if log_opponent is None else log_opponent)
+    return (np.exp(log_policy) * rates).sum(axis=-1)
+
+
 def _needed(log_equilibrium: Floats | None, metric: str) -> Floats:
     if log_equilibrium is None:
         raise ValueError(f"{metric} needs log_equilibrium; pass solve_equilibrium(game).log_policy.")
@@ -157,16 +167,20 @@ class Metric(NamedTuple):
     Attributes
     ----------
     function : callable
-        ``function(game, log_policy, log_equilibrium=None)``, shapes as in this module's docstring.
+        ``function(game, log_policy, second=None)``, shapes as in this module's docstring; `second` is the
+        log-equilibrium, or the opponent's log-policy for win rates.
     long_name : str
         Label for tables and axes.
     needs_equilibrium : bool
-        Whether `log_equilibrium` must be given.
+        Whether `second` must be given, and is the log-equilibrium.
+    scale : {"log", "linear"}
+        How figures draw it: a distance that should vanish on a logarithmic axis, a rate on a linear one.
     """
 
     function: Callable[..., Floats]
     long_name: str
     needs_equilibrium: bool
+    scale: str = "log"
 
 
 METRICS: dict[str, Metric] = {
@@ -174,5 +188,47 @@ METRICS: dict[str, Metric] = {
     "exploitability": Metric(exploitability, "exploitability (one-sided)", False),
     "kl_to_equilibrium": Metric(kl_to_equilibrium, "KL(equilibrium, policy)", True),
     "span_to_equilibrium": Metric(span_to_equilibrium, "span of log(policy / equilibrium)", True),
+    "win_rate": Metric(win_rate, "win rate", False, "linear"),
 }
-"""The metrics of preference-game runs by name."""
+"""The metrics of preference-game runs that look at one policy, by name."""
+
+DISTANCE = "distance"
+"""The metric that looks at the whole path: ``sum_{s < t} sum_y |pi_{s+1}(y) - pi_s(y)|``, every iteration counted."""
+
+OPPONENTS = ("reference", "uniform", "equilibrium")
+"""Opponents of a win rate beside the game's actions and the other algorithms of the run."""
+
+
+class Request(NamedTuple):
+    """A metric as it is asked for: ``average_win_rate:uniform``, say."""
+
+    metric: str
+    """Key of :data:`METRICS`, ``"distance"`` or ``"policy"``."""
+    average: bool
+    """Whether it is measured at the average of the iterates."""
+    opponent: str
+    """Whom a win rate is against."""
+
+    @classmethod
+    def parse(cls, name: str) -> Request:
+        """Take a name apart; what is not a known name comes out as an unknown metric."""
+        plain, colon, opponent = name.partition(":")
+        metric = plain.removeprefix("average_")
+        if metric == "win_rate":
+            return cls(metric, metric != plain, opponent if colon else "reference")
+        return cls(metric if metric in METRICS and not colon else name, metric != plain, "")
+
+
+def names() -> list[str]:
+    """What a run of a preference game can measure; ``NAME`` stands for an opponent."""
+    single = [*METRICS, "win_rate:NAME"]
+    return [*single, *(f"average_{name}" for name in single), DISTANCE, "policy"]
+
+
+def attributes(name: str) -> dict[str, Any]:
+    """Label and unit of a variable of a run, for tables and axes."""
+    if name in ("policy", DISTANCE):
+        return {"long_name": {"policy": "probability", DISTANCE: "distance travelled (L1)"}[name], "units": "1"}
+    asked = Request.parse(name)
+    label = METRICS[asked.metric].long_name + (" of the average iterate" if asked.average else "")
+    return {"long_name": f"{label} against {asked.opponent}" if asked.opponent else label, "units": "1"}

@@ -25,8 +25,10 @@ __all__ = [
     "best_reply",
     "beta",
     "choose",
+    "clip",
     "column",
     "every",
+    "exp",
     "floats",
     "integers",
     "kl",
@@ -72,8 +74,11 @@ def _namespace(array: Array) -> Any:
     try:
         return array.__array_namespace__()
     except AttributeError:
-        from array_api_compat import array_namespace  # torch tensors do not carry their namespace
-
+        try:
+            from array_api_compat import array_namespace  # torch tensors do not carry their namespace
+        except ImportError:
+            kind = type(array).__name__
+            raise TypeError(f"{kind} is no array that prefsim knows; for torch tensors, install array-api-compat.") from None
         return array_namespace(array)
 
 
@@ -89,7 +94,10 @@ def log_normalize(values: Array) -> Array:
     symbolic = getattr(values, "log_normalize", None)
     if symbolic is not None:
         return symbolic()
-    return values - logsumexp(values)[..., None]
+    xp = _namespace(values)
+    # The largest comes off first: as part of the log-normaliser it would cost the digits of values that are large.
+    values = values - xp.max(values, axis=-1, keepdims=True)
+    return values - xp.log(xp.sum(xp.exp(values), axis=-1, keepdims=True))
 
 
 def softmax(values: Array) -> Array:
@@ -137,6 +145,16 @@ def log(values: Array) -> Array:
     xp = _namespace(values)
     alive = values > 0
     return xp.where(alive, xp.log(xp.where(alive, values, 1.0)), -xp.inf)
+
+
+def exp(values: Array) -> Array:
+    """``e`` to the power of each value, shape of `values`."""
+    return _namespace(values).exp(values)
+
+
+def clip(values: Array, low: float, high: float) -> Array:
+    """Each value, or the nearer of two numbers if it lies outside them; shape of `values`."""
+    return _namespace(values).clip(values, low, high)
 
 
 def normalize(weights: Array, otherwise: Array) -> Array:

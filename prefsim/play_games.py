@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 
 from prefsim import metrics as gauge
 from prefsim import noise, registry
+from prefsim.curves import ANNOTATIONS
 from prefsim.engines import load_engine
 from prefsim.experiment import Experiment, Spec
 from prefsim.feedback import KINDS, Oracle
 from prefsim.game import PreferenceGame, as_log_policy
 from prefsim.stability import automatic_step
+
+DEFAULTS = ("duality_gap", "average_duality_gap")
+"""What is measured unless something else is asked for."""
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -28,58 +33,56 @@ def play(experiment: Experiment, engine: str) -> tuple[dict[str, Any], list[list
     force by algorithm and instance.
     """
     game: PreferenceGame = experiment.problem.flatten()
-    known = [*gauge.METRICS, *(f"average_{name}" for name in gauge.METRICS), "policy"]
-    wanted = experiment.chosen_metrics(["duality_gap", "average_duality_gap"], known)
-    rules = [_solver(spec, game, experiment.horizon) for spec in experiment.algorithms]
-    start = _start(experiment, game)
+    asked = {name: gauge.Request.parse(str(name)) for name in experiment.metrics or DEFAULTS}
+    opponents = {name: _opponent(experiment, one.opponent) for name, one in asked.items() if one.metric == "win_rate"}
+    wanted = experiment.chosen_metrics(DEFAULTS, [*gauge.names(), *opponents])
+    rules = [resolve(spec, game, experiment.horizon) for spec in experiment.algorithms]
+    start = first_policies(experiment, game)
     times = experiment.times
     wide = game[:, None]
     equilibrium = None
-    if any(gauge.METRICS[name.removeprefix("average_")].needs_equilibrium for name in wanted if name != "policy"):
+    measures = {name: gauge.METRICS[one.metric] for name, one in asked.items() if one.metric in gauge.METRICS}
+    if any(m.needs_equilibrium for m in measures.values()) or ("equilibrium", 0) in opponents.values():
         from prefsim.equilibrium import solve_equilibrium
 
         equilibrium = solve_equilibrium(wide).log_policy
+    fixed = {name: _fixed_opponent(wide, equilibrium, *who) for name, who in opponents.items() if who[0] != "algorithm"}
     shape = (len(rules), *start.shape[:2], len(times))
     variables = {name: np.empty(shape if name != "policy" else (*shape, game.n)) for name in wanted}
-    average = any(name.startswith("average_") for name in wanted)
-    key = noise.stream_key(experiment.seed, experiment.name, "feedback")
-    oracle = Oracle(KINDS.index(experiment.feedback.kind), experiment.feedback.samples, experiment.feedback.scale, *key)
-    arrays = (np.array(game.beta), 0.5 + game.payoff, np.array(game.log_reference))
-    for a, (solver, hypers) in enumerate(rules):
-        if oracle.kind != 0 and hasattr(solver, "step"):
-            raise ValueError(
-                f"{experiment.algorithms[a].label} computes its own step from the whole game and cannot work from "
-                f"{experiment.feedback.kind} feedback; leave it out, or use exact feedback."
-            )
-        arguments = (solver, hypers, *arrays, start, average)
-        player = load_engine(engine).play_game(*arguments, *([] if hasattr(solver, "step") else [oracle]))
-        diverged = None
-        for k, t in enumerate(times):
+    average = any(one.average for one in asked.values())
+    players = start_players(experiment, engine, game, rules, start, average=average, distance=gauge.DISTANCE in wanted)
+    diverged: dict[str, int] = {}
+    # All solvers together, a record time after the other, so that they can be held against each other.
+    for k, t in enumerate(times):
+        for spec, player in zip(experiment.algorithms, players, strict=True):
             player.advance(int(t))
-            if diverged is None and np.isnan(player.current).any():
-                diverged = int(t)
-            with np.errstate(divide="ignore", invalid="ignore" if diverged is not None else "warn"):
-                mean = np.log(player.total / t) if average and t > 0 else start
-                for name in wanted:
-                    if name == "policy":
-                        variables[name][a, :, :, k] = np.exp(player.current)
-                    else:
-                        policy = mean if name.startswith("average_") else player.current
-                        measure = gauge.METRICS[name.removeprefix("average_")].function
-                        variables[name][a, :, :, k] = measure(wide, policy, equilibrium)
-        if diverged is not None:
-            warnings.warn(
-                f"{experiment.algorithms[a].label} diverged by iteration {diverged}: its log-policies left the range of "
-                "floating point. Values from there on are NaN; choose a smaller step.",
-                DivergenceWarning,
-                stacklevel=4,
-            )
+            if spec.label not in diverged and np.isnan(player.current).any():
+                diverged[spec.label] = int(t)
+        with np.errstate(divide="ignore", invalid="ignore" if diverged else "warn"):
+            means = [np.log(player.total / t) if average and t > 0 else start for player in players]
+            for name, (a, player) in itertools.product(wanted, enumerate(players)):
+                if name in measures:
+                    policies = means if asked[name].average else [p.current for p in players]
+                    second = equilibrium
+                    if name in opponents:
+                        second = fixed[name] if name in fixed else policies[opponents[name][1]]
+                    variables[name][a, :, :, k] = measures[name].function(wide, policies[a], second)
+                else:
+                    variables[name][a, :, :, k] = np.exp(player.current) if name == "policy" else player.distance
+    for label, t in diverged.items():
+        warnings.warn(
+            f"{label} diverged by iteration {t}: its log-policies left the range of floating point. Values from there "
+            "on are NaN; choose a smaller step.",
+            DivergenceWarning,
+            stacklevel=3,
+        )
+    exact = game.transform == "probability" and experiment.feedback.kind == "exact"  # |A| <= 1/2, as bounds assume
     spread = -start.min(axis=(1, 2))
     for name in wanted:
         bound = np.full((len(rules), len(game.beta), len(times)), np.nan)
         for a, (solver, hypers) in enumerate(rules):
             function = getattr(solver, "BOUNDS", {}).get(name)
-            if function is None or game.transform != "probability" or oracle.kind != 0:  # exact, |A| <= 1/2
+            if function is None or not exact:
                 continue
             for i, hyper in enumerate(hypers):
                 worst = variables[name][a, i, :, 0].max()
@@ -89,7 +92,66 @@ def play(experiment: Experiment, engine: str) -> tuple[dict[str, Any], list[list
     return variables, [hypers for _, hypers in rules]
 
 
-def _solver(spec: Spec, game: PreferenceGame, horizon: int) -> tuple[Any, list[Any]]:
+def start_players(
+    experiment: Experiment,
+    engine: str,
+    game: PreferenceGame,
+    rules: list[tuple[Any, list[Any]]],
+    start: NDArray[np.float64],
+    *,
+    average: bool = False,
+    distance: bool = False,
+) -> list[Any]:
+    """An engine's player of every rule at its start, refused where a rule cannot work from the feedback."""
+    key = noise.stream_key(experiment.seed, experiment.name, "feedback")
+    oracle = Oracle(KINDS.index(experiment.feedback.kind), experiment.feedback.samples, experiment.feedback.scale, *key)
+    for spec, (solver, _) in zip(experiment.algorithms, rules, strict=True):
+        if oracle.kind != 0 and hasattr(solver, "step"):
+            raise ValueError(
+                f"{spec.label} computes its own step from the whole game and cannot work from "
+                f"{experiment.feedback.kind} feedback; leave it out, or use exact feedback."
+            )
+    arrays = (np.array(game.beta), 0.5 + game.payoff, np.array(game.log_reference), start, average)
+    play_game = load_engine(engine).play_game
+    return [
+        play_game(solver, hypers, *arrays, *([] if hasattr(solver, "step") else [oracle]), distance=distance)
+        for solver, hypers in rules
+    ]
+
+
+def _opponent(experiment: Experiment, name: str) -> tuple[str, int]:
+    """What kind of opponent a win rate names, and which of its kind."""
+    specs, actions = experiment.algorithms, experiment.problem.labels
+    found = [(word, 0) for word in gauge.OPPONENTS if word == name]
+    found += [("action", y) for y, label in enumerate(actions) if label == name]
+    labelled = [a for a, spec in enumerate(specs) if spec.label == name]
+    found += [("algorithm", a) for a in labelled or [a for a, spec in enumerate(specs) if spec.key == name]]
+    if not found:
+        raise registry.unknown(name, [*gauge.OPPONENTS, *actions, *(spec.label for spec in specs)], "opponent of win_rate:")
+    if len(found) > 1:
+        meant = [f"the algorithm {specs[k].label!r}" if kind == "algorithm" else f"the {kind} {name!r}" for kind, k in found]
+        raise ValueError(
+            f"win_rate:{name} could mean {' or '.join(meant)}; name an algorithm by its label, and actions differently "
+            "from everything else."
+        )
+    if "/" in name or name.endswith(ANNOTATIONS):
+        raise ValueError(
+            f"win_rate:{name} cannot name a variable of the results: no '/' may stand in it, nor "
+            f"{', '.join(ANNOTATIONS)} at its end; rename the action or label the algorithm."
+        )
+    return found[0]
+
+
+def _fixed_opponent(game: PreferenceGame, equilibrium: Any, kind: str, number: int) -> NDArray[np.float64]:
+    """Log-policy of an opponent that does not change."""
+    if kind == "action":
+        return np.where(np.arange(game.n) == number, 0.0, -np.inf)
+    if kind == "uniform":
+        return np.full(game.n, -np.log(game.n))
+    return equilibrium if kind == "equilibrium" else game.log_reference
+
+
+def resolve(spec: Spec, game: PreferenceGame, horizon: int) -> tuple[Any, list[Any]]:
     """The rule and its hyperparameters for every instance, refused where a step is outside the method's range."""
     entry = registry.algorithm("solvers", spec.key)
     given = entry.hyper(spec.hyper)
@@ -112,7 +174,7 @@ def _solver(spec: Spec, game: PreferenceGame, horizon: int) -> tuple[Any, list[A
     return entry.module, hypers
 
 
-def _start(experiment: Experiment, game: PreferenceGame) -> NDArray[np.float64]:
+def first_policies(experiment: Experiment, game: PreferenceGame) -> NDArray[np.float64]:
     """First log-policies, shape (instances, runs, n)."""
     instances, n, runs = len(game.beta), game.n, experiment.runs
     shape = (instances, runs, n)

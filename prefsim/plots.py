@@ -3,9 +3,9 @@
 Regret is drawn as its mean, which is what bounds are about, on a linear axis against logarithmic time, so that
 logarithmic regret is a straight line; where final values differ by more than `SPREAD` both axes are logarithmic.
 Convergence (gaps and divergences) is drawn as its median on a logarithmic axis, against linear or logarithmic time,
-whichever straightens the curves. Zeros and negative rounding have no logarithm and are left out. Up to four instances
-get a panel each; more are pooled with the runs, and their bounds averaged the same way, which keeps bounds above what
-they bound.
+whichever straightens the curves. Rates are drawn as regret, but never on a logarithmic axis. Zeros and negative rounding
+have no logarithm and are left out. Up to four instances get a panel each; more are pooled with the runs, and their bounds
+averaged the same way, which keeps bounds above what they bound.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prefsim import drawing
-from prefsim.curves import Curve, aligned, averages, check_abscissa, choose_metric, converges, curves
+from prefsim.curves import Curve, aligned, averages, choose_metric, curves, over_time, scale, with_abscissa
 
 if TYPE_CHECKING:
     import xarray
@@ -62,7 +62,9 @@ def plot(
     metric : str, optional
         Variable to draw; regret or the duality gap when omitted.
     x : str
-        ``"t"``, or a numeric hyperparameter of the algorithms: the values at the horizon are drawn against it.
+        ``"t"``; ``"queries"`` or ``"gradients"``, what an algorithm has asked for by then; or a numeric hyperparameter of
+        the algorithms: the values at the horizon are drawn against it. Algorithms without the number are left out, with
+        a warning.
     band : float, "simultaneous" or None
         Coverage of the band of quantiles over runs (0.8: from 10 to 90 %); ``"simultaneous"`` for a 95 % confidence
         band of the mean at all times at once, around the mean; None for lines alone.
@@ -87,7 +89,8 @@ def plot(
     from matplotlib.figure import Figure
 
     dataset = _dataset(data)
-    name, x = choose_metric(dataset, metric), check_abscissa(dataset, x)
+    name = choose_metric(dataset, metric)
+    dataset = with_abscissa(dataset, x)
     if band is not None and band != "simultaneous" and (isinstance(band, str) or not 0 < band < 1):
         raise ValueError(f"band must be a coverage between 0 and 1, 'simultaneous' or None; got {band!r}.")
     count = aligned(dataset, name).shape[1]
@@ -97,7 +100,8 @@ def plot(
     if not bounds:
         panels = [[c._replace(bound=np.full(c.x.shape, np.nan), slopes={}) for c in panel] for panel in panels]
     drawn = [c for panel in panels for c in panel]
-    direct = not split and len(drawn) <= len(drawing.PALETTE) and max(len(c.label) for c in drawn) <= 18
+    together = len({c.x[-1] for c in drawn}) == 1
+    direct = together and not split and len(drawn) <= len(drawing.PALETTE) and max(len(c.label) for c in drawn) <= 18
     with drawing.style():
         key = _key(panels[0], drawn, _statistic(dataset, name, band, split), direct)
         columns = COLUMNS[len(panels)]
@@ -110,8 +114,9 @@ def plot(
             axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
         else:
             figure, axes = ax.figure, [ax]
-        log_x, log_y = _logarithmic(drawn, name, x)
-        drawing.set_limits(axes, drawn, log_x=log_x, log_y=log_y, over_time=x == "t")
+        running = over_time(dataset, x)
+        log_x, log_y = _logarithmic(drawn, scale(name), running)
+        drawing.set_limits(axes, drawn, log_x=log_x, log_y=log_y, over_time=running)
         for target, panel in zip(axes, panels, strict=True):
             for k in range(len(panel)):
                 drawing.draw(target, panel, k)
@@ -145,14 +150,14 @@ def _dataset(data: Any) -> xarray.Dataset:
     return data
 
 
-def _logarithmic(drawn: list[Curve], metric: str, x: str) -> tuple[bool, bool]:
-    """Choose which axes are logarithmic."""
+def _logarithmic(drawn: list[Curve], kind: str, running: bool) -> tuple[bool, bool]:
+    """Choose which axes are logarithmic, for a metric of this :func:`prefsim.curves.scale`."""
     at = np.concatenate([c.x for c in drawn])
-    wide = at.min() > 0 and at.max() / at.min() >= 20
-    if converges(metric):
-        return (_bends(drawn) if x == "t" else wide), True
+    wide = bool(at.min() > 0 and at.max() / at.min() >= 20)
+    if kind == "log":
+        return (_bends(drawn) if running else wide), True
     ends = np.array([y for c in drawn for y in (c.center[-1], c.bound[-1]) if 0 < y < c.largest[-1]])
-    return x == "t" or wide, bool(ends.size and ends.max() / ends.min() > SPREAD)
+    return running or wide, bool(kind == "cost" and ends.size and ends.max() / ends.min() > SPREAD)
 
 
 def _bends(drawn: list[Curve]) -> bool:
@@ -207,14 +212,11 @@ def _write_labels(
     figure: Figure, axes: list[Axes], data: xarray.Dataset, metric: str, x: str, columns: int, *, alone: bool
 ) -> None:
     """Name the axes with their units, the panels by instance, and the figure by its problem."""
-    attributes = data[metric].attrs
-    what = str(attributes.get("long_name") or metric.replace("_", " "))
-    unit = str(attributes.get("units") or "")
-    what += f" ({unit})" if unit not in ("", "1", "dimensionless") else ""
+    what, across = _label(data[metric], metric), _label(data[x], x)
     if x == "t":
-        across = "iteration $t$" if converges(metric) else "round $t$"
-    else:
-        across, what = x.replace("_", " "), f"{what} at $t$ = {int(data['t'].max())}"
+        across = f"{data[x].attrs.get('long_name', '')} $t$".lstrip()
+    elif not over_time(data, x):
+        what += f" at $t$ = {int(data['t'].max())}"
     for i, ax in enumerate(axes):
         if i % columns == 0:
             ax.set_ylabel(textwrap.fill(what, 30))
@@ -222,14 +224,20 @@ def _write_labels(
             ax.set_xlabel(across)
         if len(axes) > 1:
             ax.set_title(f"instance {i}", color="0.45")
-    title = problem_name(data)
+    title = _problem_name(data)
     if title and len(axes) > 1:
         figure.suptitle(title, x=0.01, ha="left", fontsize=8)
     elif title and alone:
         axes[0].set_title(title)
 
 
-def problem_name(data: xarray.Dataset) -> str:
+def _label(variable: xarray.DataArray, name: str) -> str:
+    """What a variable is, with its unit."""
+    what, unit = variable.attrs.get("long_name") or name.replace("_", " "), variable.attrs.get("units", "")
+    return f"{what} ({unit})" if unit not in ("", "1", "dimensionless") else str(what)
+
+
+def _problem_name(data: xarray.Dataset) -> str:
     """Name of the experiment or its problem in the provenance; empty where there is none."""
     provenance = data.attrs.get("provenance", "{}")
     experiment = (json.loads(provenance) if isinstance(provenance, str) else provenance).get("experiment") or {}

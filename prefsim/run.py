@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from prefsim import metrics as gauge
 from prefsim import play_bandits, play_games, registry, results
 from prefsim.bandit import Bandit
 from prefsim.experiment import Experiment
+from prefsim.feedback import evaluations
 from prefsim.game import PreferenceGame
+from prefsim.stability import StabilityWarning, unstable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,6 +52,13 @@ def run(
     ------
     ValueError, TypeError
         Before any work starts, naming the argument.
+
+    Warns
+    -----
+    StabilityWarning
+        Where a constant step is past the local stability limit of a game of up to 64 actions, and a smaller one is not.
+    DivergenceWarning
+        Where a solver leaves the range of floating point.
     """
     if isinstance(problem, Experiment):
         if algorithms is not None or settings:
@@ -67,6 +77,8 @@ def run(
     if isinstance(experiment.problem, Bandit):
         return _label(experiment, play_bandits.play(experiment, chosen), chosen, {})
     variables, hypers = play_games.play(experiment, chosen)
+    for sentence in unstable(experiment, hypers):
+        warnings.warn(sentence, StabilityWarning, stacklevel=2)
     return _label(experiment, variables, chosen, _resolved_steps(experiment, hypers))
 
 
@@ -92,13 +104,14 @@ def _label(
             dims = (*axes, "action") if name == "policy" else axes
             content[name] = (dims, values, _attributes(experiment, name))
     labels = [spec.label for spec in experiment.algorithms]
-    coords: dict[str, Any] = {"algorithm": labels, "t": experiment.times}
+    clock = {"long_name": "iteration" if experiment.kind == "solvers" else "round"}
+    coords: dict[str, Any] = {"algorithm": labels, "t": ("t", experiment.times, clock)}
     if experiment.kind == "solvers":
-        phases = [getattr(registry.algorithm("solvers", s.key).module, "PHASES", 1) for s in experiment.algorithms]
-        moves = np.outer(phases, experiment.times)
-        coords["gradients"] = (("algorithm", "t"), moves, {"long_name": "policy updates"})
-        queries = experiment.feedback.queries(experiment.problem.n)
-        coords["queries"] = (("algorithm", "t"), queries * moves, {"long_name": "preference queries"})
+        each = [evaluations(registry.algorithm("solvers", spec.key).module) for spec in experiment.algorithms]
+        gradients, feedback = np.outer(each, experiment.times), experiment.feedback
+        queries = feedback.queries(experiment.problem.n) * gradients
+        coords["gradients"] = (("algorithm", "t"), gradients, {"long_name": "gradients", "units": "win-rate vectors"})
+        coords["queries"] = (("algorithm", "t"), queries, {"long_name": "preference queries", "units": feedback.unit})
     coords["key"] = ("algorithm", [spec.key for spec in experiment.algorithms])
     filled = [registry.algorithm(experiment.kind, s.key).hyper(s.hyper)._asdict() for s in experiment.algorithms]
     for spec, values in zip(experiment.algorithms, filled, strict=True):
@@ -130,8 +143,4 @@ def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:
             # A bound above this number a round is vacuous; figures grey it out.
             attributes["largest_gap"] = float(experiment.problem.truth.gap.max())
         return attributes
-    if name == "policy":
-        return {"long_name": "probability", "units": "1"}
-    plain = name.removeprefix("average_")
-    text = gauge.METRICS[plain].long_name
-    return {"long_name": text if plain == name else f"{text} of the average iterate", "units": "1"}
+    return gauge.attributes(name)

@@ -125,6 +125,21 @@ def test_show_knows_aliases_problems_andall_claims():
         assert all(" ".join(c.breaks.replace("``", "").split()) in page for c in claim.controls)
 
 
+def test_show_says_how_large_a_step_may_be_on_a_game():
+    page = call("show", "omd", "--game", "rock_paper_scissors", "--set", "weights=[0.5, 0.3, 0.2]", "--beta", 0.05).stdout
+    found = ps.step_limits(ps.games.rock_paper_scissors([0.5, 0.3, 0.2]).replace(beta=0.05), "omd")
+    shown = {line.split()[0]: line.split()[1] for line in page.splitlines() if len(line.split()) > 1}
+    for name, number in (("theory", found.theory), ("limit", found.limit), ("auto", found.automatic), ("omega", found.omega)):
+        assert shown[name] == f"{number:.4g}"
+    assert "formula: largest step" in page and "theorem, from any start" in page
+    divided = call("show", "inpo", "--game", "cyclic", "--beta", 0.05).stdout
+    assert "formula: smallest step" in divided
+    assert "Every step is unstable" in call("show", "mwu", "--game", "cyclic").stdout
+    assert "plays 1 of 4 actions" in call("show", "omwu", "--game", "bradley_terry").stdout
+    assert "must go with a game" in sentence(call("show", "omd", "--beta", 0.1))
+    assert "has no step" in sentence(call("show", "fictitious_play", "--game", "cyclic"))
+
+
 @pytest.mark.parametrize("kind", ["solvers", "policies"])
 def test_every_hyperparameter_has_a_meaning(kind):
     for key, entry in registry.algorithms(kind).items():

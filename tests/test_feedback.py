@@ -1,11 +1,14 @@
 """Feedback models: unbiased estimates of the same win rates, equal on every engine, counted in queries."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 import prefsim as ps
 from prefsim import noise, registry
-from prefsim.feedback import KINDS, Feedback, Oracle, estimate
+from prefsim.engines import reference
+from prefsim.feedback import KINDS, Feedback, Oracle, estimate, evaluations
 
 GAME = ps.games.random(5, seed=2).replace(beta=0.2)
 MODELS = ["sampled:samples=3", "duels:samples=2", "noisy:scale=0.3"]
@@ -29,7 +32,6 @@ def test_estimates_are_unbiased(kind):
 @pytest.mark.parametrize("kernel", ["fused", "body"])
 def test_engines_agree_on_the_same_noise(model, kernel):
     from prefsim.engines import numba as compiled
-    from prefsim.engines import reference
 
     feedback = Feedback.parse(model)
     oracle = Oracle(KINDS.index(feedback.kind), feedback.samples, feedback.scale, 7, 9)
@@ -64,11 +66,64 @@ def test_more_samples_come_closer_to_the_exact_run():
     assert distance(64) < distance(4) < distance(1)
 
 
+class Watched(np.ndarray):
+    """A preference matrix that counts the products it takes part in."""
+
+    products = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **settings):
+        if ufunc is np.matmul:
+            Watched.products += 1
+        plain = [a.view(np.ndarray) if isinstance(a, Watched) else a for a in inputs]
+        return getattr(ufunc, method)(*plain, **settings)
+
+
+def products(key, beta=0.2):
+    """Win-rate vectors each of 12 iterations asks for, in the plain reading of the rule."""
+    solver, game = registry.algorithm("solvers", key).module, GAME.replace(beta=beta).flatten()
+    preference, start = game.preference.view(Watched), np.array(game.log_reference[:, None])
+    player = reference.play_game(
+        solver, [solver.Hyper()], np.array(game.beta), preference, np.array(game.log_reference), start, False
+    )
+    counts = []
+    for t in range(12):
+        Watched.products = 0
+        player.advance(t + 1)
+        counts.append(Watched.products)
+    return counts
+
+
+@pytest.mark.parametrize("key", registry.keys("solvers"))
+def test_solvers_ask_for_as_many_win_rates_as_they_declare(key):
+    declared, counted = evaluations(registry.load("solvers", key)), products(key)
+    if np.isnan(declared):
+        assert len({*counted, *products(key, beta=0.05)}) > 1  # it does depend on the game
+    else:
+        assert counted == [declared] * 12
+
+
 def test_queries_and_gradients_are_counted():
     data = ps.run(GAME, ["egpo", "omd"], horizon=10, record=[], runs=2, feedback="duels:samples=3")
     assert data.gradients.values.tolist() == [[0, 20], [0, 10]]
     assert data.queries.values.tolist() == [[0, 20 * 15], [0, 10 * 15]]
-    assert ps.run(GAME, ["omd"], horizon=10, record=[]).queries.values.tolist() == [[0, 250]]
+    assert (data.queries.units, data.gradients.units) == ("duels", "win-rate vectors")
+    algorithms = ["omd", "mirror_prox", "extragradient", "comal", "nash_prox"]
+    exact = ps.run(GAME, algorithms, horizon=10, record=[], engine="reference")
+    assert exact.queries.values[:-1, 1].tolist() == [250, 500, 500, 250] and exact.queries.units == "entries of P"
+    assert np.isnan(exact.queries[-1]).all() and np.isnan(exact.gradients[-1]).all()
+
+
+@pytest.mark.parametrize(("line", "shown"), [("EVALUATIONS = 0", "got 0"), ("EVALUATIONS = 'two'", "got 'two'")])
+def test_a_count_that_is_none_is_refused(tmp_path, monkeypatch, line, shown):
+    (tmp_path / "solvers").mkdir()
+    text = inspect.getsource(registry.load("solvers", "projected_gradient"))
+    (tmp_path / "solvers" / "miscounted.py").write_text(f"{text}\n{line}\n")
+    monkeypatch.setenv("PREFSIM_PATH", str(tmp_path))
+    registry._forget()
+    with pytest.raises(ValueError, match=f"miscounted.py: EVALUATIONS is how many win-rate vectors.*{shown}"):
+        registry.load("solvers", "miscounted")
+    monkeypatch.undo()
+    registry._forget()
 
 
 def test_feedback_is_written_down(tmp_path):

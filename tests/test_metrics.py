@@ -7,10 +7,14 @@ import math
 import mpmath
 import numpy as np
 import pytest
+import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+import prefsim as ps
 from prefsim import ops
+from prefsim.cli import app
 from prefsim.equilibrium import solve_equilibrium
 from prefsim.game import PreferenceGame
 from prefsim.games.additive import additive
@@ -25,6 +29,7 @@ from prefsim.metrics import (
     gap,
     kl_to_equilibrium,
     span_to_equilibrium,
+    win_rate,
 )
 
 games = st.builds(
@@ -287,14 +292,189 @@ def test_renaming_actions_and_shifting_logs_change_nothing(game, seed, shuffle):
 
 
 def test_metric_table():
-    assert set(METRICS) == {"duality_gap", "exploitability", "kl_to_equilibrium", "span_to_equilibrium"}
+    distances = {"duality_gap", "exploitability", "kl_to_equilibrium", "span_to_equilibrium"}
+    assert set(METRICS) == {*distances, "win_rate"}
     game = cyclic(3).replace(beta=0.5)
-    for metric in METRICS.values():
-        if metric.needs_equilibrium:
+    for name in distances:
+        assert METRICS[name].scale == "log"
+        if METRICS[name].needs_equilibrium:
             with pytest.raises(ValueError, match="needs log_equilibrium; pass solve_equilibrium"):
-                metric.function(game, game.log_reference)
-        else:
-            assert metric.function(game, game.log_reference) <= 1e-15
+                METRICS[name].function(game, game.log_reference)
+        assert METRICS[name].function(game, game.log_reference, game.log_reference) <= 1e-15
+    assert METRICS["win_rate"].function(game, game.log_reference) == pytest.approx(0.5, abs=1e-15)
+
+
+# Win rates and the distance travelled.
+
+
+@settings(deadline=None)
+@given(games, st.integers(0, 10**6))
+def test_win_rate_is_the_definition(game, seed):
+    one, other = policies(game.n, seed), policies(game.n, seed + 1, scale=3.0)
+    p, q = np.exp(one), np.exp(other)
+    by_hand = sum(p[i] * q[j] * game.preference[i, j] for i in range(game.n) for j in range(game.n))
+    assert win_rate(game, one, other) == pytest.approx(by_hand, abs=1e-14)
+    assert win_rate(game, one, other) + win_rate(game, other, one) == pytest.approx(1, abs=1e-14)
+    assert win_rate(game, one) == pytest.approx(p @ game.preference @ game.reference, abs=1e-14)
+    # Nobody wins more often than not against a Nash equilibrium.
+    assert win_rate(game, one, solve_equilibrium(game.replace(beta=0.0)).log_policy) <= 0.5 + 1e-12
+
+
+def test_win_rate_in_log_odds_is_a_rate():
+    game = PreferenceGame([[0.5, 0.9], [0.1, 0.5]], transform="log_odds")
+    with np.errstate(divide="ignore"):
+        assert win_rate(game, np.log([1.0, 0.0]), np.log([0.0, 1.0])) == pytest.approx(0.9, abs=1e-15)
+
+
+SOLVERS = ["egpo", ("nash_md", {"step": 0.2}), "nash_md_pg", "replicator"]  # fused twice, compiled body, step
+SETTINGS = {"horizon": 23, "runs": 2, "start": "random", "seed": 3}
+HARD = random(4, seed=5, count=2).replace(beta=[0.1, 0.4], reference=[0.4, 0.3, 0.2, 0.1])
+HARD = PreferenceGame(HARD.preference, beta=HARD.beta, reference=HARD.reference, names=["a", "b", "egg", "d"])
+
+
+@pytest.mark.parametrize("engine", ["numba", "reference"])
+def test_win_rates_of_a_run_are_those_of_its_policies(engine):
+    names = ["reference", "uniform", "equilibrium", "egg", "nash_md", "nash_md(step=0.2)"]
+    rates = [f"{kind}:{name}" for name in names for kind in ("win_rate", "average_win_rate")]
+    wanted = ["win_rate", "average_win_rate", *rates, "policy"]
+    data = ps.run(HARD, SOLVERS, metrics=wanted, record="all", engine=engine, **SETTINGS)
+    assert set(data.data_vars) == set(wanted)
+    last = data.policy.values  # (algorithm, instance, run, t, action)
+    t = np.arange(1, 24)[:, None]
+    mean = np.concatenate([last[..., :1, :], np.cumsum(last, axis=-2)[..., :-1, :] / t], axis=-2)
+    opponents = {
+        "reference": np.array(HARD.reference[0]),
+        "uniform": np.full(4, 0.25),
+        "equilibrium": solve_equilibrium(HARD).policy[:, None, None],
+        "egg": np.array([0.0, 0.0, 1.0, 0.0]),
+    }
+    for kind, policy in (("win_rate", last), ("average_win_rate", mean)):
+        for name in names:
+            other = opponents.get(name, policy[1])
+            expected = np.einsum("airty,iyz,airtz->airt", policy, HARD.preference, np.broadcast_to(other, policy.shape))
+            np.testing.assert_allclose(data[f"{kind}:{name}"], expected, atol=1e-13, err_msg=f"{kind}:{name}")
+        np.testing.assert_array_equal(data[kind], data[f"{kind}:reference"])
+    assert np.abs(data["win_rate:nash_md"].values[1] - 0.5).max() < 1e-14 < np.ptp(data["win_rate:nash_md"].values[0])
+    assert np.abs(data["average_win_rate:egg"] - data["win_rate:egg"]).values[..., -1].min() > 1e-4
+
+
+@pytest.mark.parametrize("engine", ["numba", "reference"])
+def test_distance_counts_every_iteration(engine):
+    # The third solver is compiled from its body also where the others are fused; sppo's partition is not affine either.
+    solvers = [*SOLVERS, "omwu", ("sppo", {"half_partition": True})]
+    dense = ps.run(HARD, solvers, metrics=["policy"], record="all", engine=engine, **SETTINGS)
+    moved = np.abs(np.diff(dense.policy.values, axis=-2)).sum(axis=-1)
+    way = np.concatenate([np.zeros((*moved.shape[:-1], 1)), np.cumsum(moved, axis=-1)], axis=-1)
+    sparse = ps.run(HARD, solvers, metrics=["distance", "policy"], record=[2, 9], engine=engine, **SETTINGS)
+    np.testing.assert_allclose(sparse.distance, way[..., [0, 2, 9, 23]], rtol=1e-11, atol=1e-14)
+    np.testing.assert_array_equal(sparse.policy, dense.policy.sel(t=[0, 2, 9, 23]))
+    # A path that turns is longer than the way from its start to its end.
+    straight = np.abs(sparse.policy.values[..., -1, :] - sparse.policy.values[..., 0, :]).sum(axis=-1)
+    assert (sparse.distance.values[..., -1] >= straight - 1e-12).all()
+    assert (sparse.distance.values[..., -1] > 1.01 * straight).any()
+
+
+def test_distance_of_a_straight_way():
+    """Two actions move along a line: the distance is twice the probability that changed hands."""
+    game = PreferenceGame([[0.5, 0.9], [0.1, 0.5]])
+    data = ps.run(game, [("mwu", {"step": 1.0})], horizon=7, metrics=["distance"])
+    worse = 1 / (1 + np.exp(0.4 * 7))  # the log-ratio grows by step (P(1 > p) - P(2 > p)) = 0.4 an iteration
+    assert data.distance.values[0, 0, 0, -1] == pytest.approx(2 * (0.5 - worse), rel=1e-12)
+
+
+def test_distance_of_feedback_runs():
+    settings = {"horizon": 9, "feedback": "duels", "seed": 2}
+    dense = ps.run(HARD, ["egpo"], metrics=["policy", "distance"], record="all", **settings)
+    moved = np.abs(np.diff(dense.policy.values, axis=-2)).sum(axis=(-2, -1))
+    np.testing.assert_allclose(dense.distance.values[..., -1], moved, rtol=1e-12)
+
+
+def test_win_rates_survive_files(tmp_path):
+    wanted = ["win_rate:egg", "average_win_rate:nash_md(step=0.2)", "distance"]
+    game = random(4, seed=5).replace(beta=0.1)
+    experiment = ps.Experiment(game, [("nash_md", {"step": 0.2}), "mwu"], 5, metrics=[*wanted[1:], "win_rate:3"])
+    experiment.to_toml(tmp_path / "e.toml")
+    again = ps.Experiment.from_toml(tmp_path / "e.toml")
+    assert again.metrics == experiment.metrics
+    data, same = ps.run(experiment), ps.run(again)
+    assert data.drop_attrs().identical(same.drop_attrs())
+    ps.save(data, tmp_path / "e.nc")
+    assert ps.load(tmp_path / "e.nc").identical(data)
+    labels = {name: data[name].attrs["long_name"] for name in data.data_vars}
+    assert labels["win_rate:3"] == "win rate against 3" and labels["distance"] == "distance travelled (L1)"
+    assert labels[wanted[1]] == "win rate of the average iterate against nash_md(step=0.2)"
+
+
+def test_win_rates_on_the_command_line(tmp_path):
+    out = tmp_path / "e.nc"
+    rules = ["nash_md_pg:step=0.2,mixture=0.3", "mwu"]
+    metrics = "win_rate:nash_md_pg(step=0.2, mixture=0.3), distance,win_rate:uniform"
+    done = CliRunner().invoke(app, ["run", "cyclic", *rules, "--beta", "0.1", "--metrics", metrics, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    expected = {"win_rate:nash_md_pg(step=0.2, mixture=0.3)", "distance", "win_rate:uniform"}
+    assert set(ps.load(out).data_vars) == expected and "Win rate against uniform at t = 1,000" in done.output
+
+
+def test_win_rates_are_drawn_on_a_linear_axis():
+    values = np.array([[0.5, 0.9, 0.99], [0.5, 0.02, 0.01]])[:, None, None]  # 99 times apart: costs would be drawn in logs
+    for name in ("win_rate:duality_gap", "average_win_rate", "win_rate:x_to_equilibrium"):
+        data = xarray.Dataset(
+            {name: (("algorithm", "instance", "run", "t"), values)}, {"algorithm": ["x", "y"], "instance": [0], "t": [0, 1, 9]}
+        )
+        figure = ps.plot(data)
+        assert figure.axes[0].get_yscale() == "linear"
+        low, high = figure.axes[0].get_ylim()
+        assert low <= 0.01 and high >= 0.99
+    way = data.rename({name: "distance"})
+    assert ps.plot(way).axes[0].get_yscale() == "log"  # as a cost: linear unless final values lie far apart
+    assert ps.plot(way.isel(algorithm=[0])).axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize(
+    ("metric", "sentence"),
+    [
+        ("win_rate:eg", "unknown opponent of win_rate: 'eg'; did you mean 'egg' or 'egpo'"),
+        ("win_rate:", "known: a, b, d, egg, egpo, equilibrium, omd, omd.step=0.2., reference, uniform, up/down"),
+        ("average_win_rate:none", "unknown opponent"),
+        ("win_rate:NAME", "unknown opponent"),
+        ("win_rates", "did you mean 'win_rate'"),
+        ("average_distance", "unknown metric 'average_distance'"),
+        ("average_policy", "unknown metric 'average_policy'"),
+        ("distance:egpo", "unknown metric 'distance:egpo'"),
+        ("duality_gap:egpo", "unknown metric"),
+        (5, "unknown metric 5"),
+        ("win_rate:up/down", "cannot name a variable"),
+    ],
+)
+def test_unknown_opponents_are_refused_before_work(metric, sentence, monkeypatch):
+    monkeypatch.setattr("prefsim.engines.reference.GamePlayer", None)  # any work would raise another error
+    rules = ["egpo", "omd", ("omd", {"step": 0.2}), ps.Spec("mwu", {}, "up/down")]
+    with pytest.raises(ValueError, match=sentence) as caught:
+        ps.run(HARD, rules, horizon=3, metrics=["duality_gap", metric], engine="reference")
+    assert str(caught.value).endswith((".", "?"))
+
+
+def test_ambiguous_opponents_are_refused():
+    sweep = [("omd", {"step": ps.Grid([0.1, 0.2])}), "egpo"]
+    with pytest.raises(ValueError, match=r"'omd\(step=0.1\)' or the algorithm 'omd\(step=0.2\)'; name an algorithm"):
+        ps.run(HARD, sweep, horizon=3, metrics=["win_rate:omd"])
+    named = PreferenceGame(HARD.preference[0], names=["egpo", "uniform", "c", "d_bound"])
+    for name, sentence in (("egpo", "the action 'egpo' or the algorithm"), ("uniform", "the uniform 'uniform' or the action")):
+        with pytest.raises(ValueError, match=sentence):
+            ps.run(named, ["egpo"], horizon=3, metrics=[f"win_rate:{name}"])
+    with pytest.raises(ValueError, match="cannot name a variable"):
+        ps.run(named, ["egpo"], horizon=3, metrics=["win_rate:d_bound"])
+    label = ps.run(HARD, ["omd", ("omd", {"step": 0.2})], horizon=3, metrics=["win_rate:omd"])  # a label before keys
+    assert np.abs(label["win_rate:omd"].values[0] - 0.5).max() < 1e-15
+
+
+def test_a_diverging_opponent_leaves_the_others_alone():
+    game = random(6, seed=3).replace(beta=0.02)
+    rules = ["egpo", ("nash_prox", {"inner": 5})]  # which refuses to return what it did not solve
+    with pytest.warns(ps.DivergenceWarning, match="nash_prox.* diverged by iteration"):
+        data = ps.run(game, rules, horizon=3, metrics=["win_rate:nash_prox", "win_rate"], engine="reference")
+    assert np.isfinite(data["win_rate"].values[0]).all() and np.isnan(data["win_rate"].values[1, ..., -1]).all()
+    assert np.isnan(data["win_rate:nash_prox"].values[0, ..., -1]).all()
 
 
 # Refusals.

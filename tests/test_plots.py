@@ -7,6 +7,7 @@ import pytest
 import xarray
 
 from prefsim import plots
+from prefsim.metrics import METRICS, Metric
 
 
 def records(horizon):
@@ -21,6 +22,7 @@ def dataset(metric, curves, t, *, instances=1, problem="arxiv_six_rankers", **ex
         coords={"algorithm": list(curves), "instance": range(instances), "t": t},
         attrs={"provenance": json.dumps({"version": "0", "experiment": {"problem": {"family": problem}}})},
     )
+    data["t"].attrs["long_name"] = "round" if metric == "regret" else "iteration"
     for name, value in extra.items():
         axes = ("algorithm", "instance", "t")[: np.ndim(value)]
         data[name] = (axes, np.asarray(value, dtype=float))
@@ -218,6 +220,58 @@ def test_the_horizon_against_a_hyperparameter():
     np.testing.assert_allclose(lines(figure)["egpo: line"].get_data(), [[0.01, 0.1, 0.3], [0.02, 0.2, 0.6]])
 
 
+def counted(**per_iteration):
+    """Games with their queries: EGPO asks twice an iteration."""
+    data = games()
+    each = np.array([per_iteration.get("egpo", 18), 9])
+    queries = (("algorithm", "t"), each[:, None] * data["t"].to_numpy(), {"long_name": "queries", "units": "duels"})
+    return data.assign_coords(queries=queries)
+
+
+def test_every_algorithm_has_queries_of_its_own():
+    data = counted()
+    figure = plots.plot(data, x="queries")
+    t, drawn = data["t"].to_numpy(), lines(figure)
+    np.testing.assert_array_equal(drawn["egpo: line"].get_xdata(), 18 * t)
+    np.testing.assert_array_equal(drawn["nash_md(step=0.1): line"].get_xdata(), 9 * t)
+    at, bound = drawn["egpo: bound"].get_data()
+    np.testing.assert_allclose(bound, 2 * 0.97 ** (at / 18))
+    ax = figure.axes[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("queries (duels)", "duality gap")
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlim()) == ("linear", "log", (0, 18_000))
+    assert not written(figure) and legend(figure)[:2] == ["egpo", "nash_md(step=0.1)"]  # their lines end apart
+    assert {row[3] for row in figure.table if row[1] == "egpo"} <= set(18.0 * t)
+    one = lines(plots.plot(data.sel(algorithm="egpo"), x="queries"))
+    np.testing.assert_array_equal(one["egpo: line"].get_xdata(), 18 * t)
+
+
+def test_lines_at_different_queries_do_not_hide_each_other():
+    data = counted()
+    data["duality_gap"][1] = data["duality_gap"][0]
+    broken = [lines(plots.plot(data, x=x))["nash_md(step=0.1): line"].is_dashed() for x in ("t", "queries")]
+    assert broken == [True, False]
+
+
+def test_an_algorithm_with_unknown_queries_is_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match="because queries is no known number for them: egpo"):
+        figure = plots.plot(counted(egpo=np.nan), x="queries")
+    assert {label.split(":")[0] for label in lines(figure)} == {"nash_md(step=0.1)"}
+    with pytest.raises(ValueError, match="no algorithm in data has queries as a number"):
+        plots.plot(counted(egpo=np.nan).isel(algorithm=[0]), x="queries")
+
+
+def test_a_rate_keeps_a_linear_axis(monkeypatch):
+    """Where a gap or a cost of the same numbers would get a logarithmic one."""
+    t = records(1000)
+    shares = {"egpo": (t + 1) / 1001, "omd": np.full(t.size, 0.01)}
+    data = dataset("share", {name: np.stack([y, 0.5 * y, 0.1 * y]) for name, y in shares.items()}, t)
+    assert plots.plot(data).axes[0].get_yscale() == "log"
+    monkeypatch.setitem(METRICS, "share", Metric(None, "share", False, scale="linear"))
+    figure = plots.plot(data)
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "linear")
+    assert figure.axes[0].get_ylim()[0] == 0 and "mean of 3 runs, 10–90 %" in legend(figure)
+
+
 def test_a_selection_without_its_axes_is_drawn():
     data = duels().sel(algorithm="rucb").isel(instance=0)
     assert written(plots.plot(data)) == ["rucb"]
@@ -254,16 +308,19 @@ def test_simultaneous_band_surrounds_the_mean():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"metric": "regrets"}, "Did you mean 'regret'"),
-        ({"metric": "regret_bound"}, "not in data"),
-        ({"x": "alhpa"}, "x must be 't' or a numeric hyperparameter.*Did you mean 'alpha'"),
+        ({"metric": "regrets"}, "unknown metric 'regrets'; did you mean 'regret'"),
+        ({"metric": "regret_bound"}, "unknown metric"),
+        ({"x": "alhpa"}, "unknown x 'alhpa'; did you mean 'alpha'"),
+        ({"x": "label"}, r"unknown x 'label'; known: alpha, gamma, t\."),
+        ({"x": "gamma"}, "no algorithm in data has gamma as a number"),
         ({"band": 80}, "band must be a coverage"),
         ({"band": "quantile"}, "band must be a coverage"),
         ({"metric": "policy"}, r"has the axis 'action' too.*isel\(action=0\)"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_sentence(arguments, sentence):
-    data = duels().assign_coords(alpha=("algorithm", [0.5, 0.6, np.nan]))
+    numbers = {"alpha": [0.5, 0.6, np.nan], "gamma": [np.nan] * 3, "label": ["a", "b", "c"]}
+    data = duels().assign_coords({name: ("algorithm", values) for name, values in numbers.items()})
     data["policy"] = data["regret"].expand_dims(action=["a", "b"])
     with pytest.raises(ValueError, match=sentence):
         plots.plot(data, **arguments)

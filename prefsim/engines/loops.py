@@ -95,11 +95,12 @@ def place_pair(order, action):
     return place_arm(order, action[0]), place_arm(order, action[1])
 
 
-def play_game(hypers, beta, preference, bank, total, oracle, start, stop, first, last):
+def play_game(hypers, beta, preference, bank, total, distance, oracle, start, stop, first, last):
     """Advance rows ``first .. last - 1`` (instance-major) from iteration `start` to `stop`, row by row, in place.
 
     `bank` holds the named log-policies, shape (rows, policies, n) in the order of `POLICIES`. `total` gathers the
-    policies of iterations ``start .. stop - 1`` where it has rows. `oracle` holds the fields of ``feedback.Oracle``.
+    policies of iterations ``start .. stop - 1`` where it has rows, and `distance` the lengths of their steps,
+    ``sum_y |pi_{t+1}(y) - pi_t(y)|``. `oracle` holds the fields of ``feedback.Oracle``.
     """
     runs = len(bank) // len(beta)
     kind, samples, scale, key0, key1 = oracle
@@ -124,11 +125,13 @@ def play_game(hypers, beta, preference, bank, total, oracle, start, stop, first,
                     gain += 0.5
                 half[:] = log_normalize(target(hyper, iterate, gain, phase))
             remember(hyper, iterate, gain)
+            if len(distance) > 0:
+                distance[row] += np.abs(np.exp(half) - np.exp(current)).sum()
             previous[:] = current
             current[:] = half
 
 
-def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, oracle, start, stop, first, last):
+def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, distance, oracle, start, stop, first, last):
     """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in ``loops.play_game``.
 
     One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
@@ -179,6 +182,9 @@ def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, oracle, star
             for m in range(len(memories)):
                 if memory[step, i, m, -1] > 0.0:
                     named[4 + m] = memories[m]
+            if len(distance) > 0:
+                for y in range(n):
+                    distance[row] += abs(np.exp(named[2, y]) - np.exp(named[0, y]))
             for y in range(n):
                 named[3, y] = named[0, y]
                 named[0, y] = named[2, y]
@@ -218,17 +224,22 @@ class Game(NamedTuple):
     """Iteration number, from 0."""
 
 
-def step_game(hypers, beta, preference, reference, bank, total, start, stop, first, last):
+def step_game(hypers, beta, preference, reference, bank, total, distance, start, stop, first, last):
     """Counterpart of :func:`play_game` for solvers that give ``step``; `bank` holds their state's fields, the policy first.
 
     Shape of `bank`: (rows, fields, n).
     """
     runs = len(bank) // len(beta)
+    before = np.empty(bank.shape[2])
     for row in range(first, last):
         i = row // runs
         hyper = make_hyper(hypers[i])
         for t in range(start, stop):
             if len(total) > 0:
                 total[row] += np.exp(bank[row, 0])
+            if len(distance) > 0:
+                before[:] = bank[row, 0]
             game = Game(preference[i], reference[i], beta[i], t)
             pack(step(hyper, unpack(bank[row]), game), bank[row])
+            if len(distance) > 0:
+                distance[row] += np.abs(np.exp(bank[row, 0]) - np.exp(before)).sum()

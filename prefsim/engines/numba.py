@@ -157,7 +157,7 @@ def _body_runner(solver: ModuleType) -> Any:
     header = (
         f"{_make_hyper(solver)}@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
     )
-    arguments = "hypers, beta, preference, bank, total, oracle, start, stop, first, last"
+    arguments = "hypers, beta, preference, bank, total, distance, oracle, start, stop, first, last"
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {
         "Hyper": solver.Hyper,
@@ -176,7 +176,7 @@ def _body_runner(solver: ModuleType) -> Any:
 @cache
 def _fused_runner() -> Any:
     """Runner of the fused kernel, the same for every rule that can be traced."""
-    arguments = "opponent, anchor, slope, memory, payoff, bank, total, oracle, start, stop, first, last"
+    arguments = "opponent, anchor, slope, memory, payoff, bank, total, distance, oracle, start, stop, first, last"
     names = {**_ORACLE, "mix": loops.mix, "log_total": loops.log_total}
     return compile_runner(loops.fuse_game, "", names, f"def run({arguments}):\n    fuse_game({arguments})\n")
 
@@ -192,7 +192,7 @@ def _step_runner(solver: ModuleType) -> Any:
         + "".join(f"    new_{name} = state.{name}.copy()\n" for name in fields)
         + "".join(f"    bank[{k}] = new_{name}\n" for k, name in enumerate(fields))
     )
-    arguments = "hypers, beta, preference, reference, bank, total, start, stop, first, last"
+    arguments = "hypers, beta, preference, reference, bank, total, distance, start, stop, first, last"
     entry = f"def run({arguments}):\n    step_game({arguments})\n"
     names = {"Hyper": solver.Hyper, "State": solver.State, "Game": loops.Game, "step": solver.step}
     return compile_runner(loops.step_game, header, names, entry, ALLOCATING)
@@ -211,13 +211,16 @@ class GamePlayer(reference.GamePlayer):
     body; `kernel` says which (``"fused"`` or ``"body"``).
     """
 
-    def __init__(self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, kernel="auto"):  # type: ignore[no-untyped-def]
-        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle)
+    def __init__(  # type: ignore[no-untyped-def]
+        self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, distance=False, kernel="auto"
+    ):
+        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, distance=distance)
         instances, runs, n = start.shape
         self._bank = np.stack([self.policies[name] for name in loops.POLICIES], axis=2).reshape(-1, len(loops.POLICIES), n)
         shaped = self._bank.reshape(instances, runs, -1, n)
         self.policies = {name: shaped[:, :, k] for k, name in enumerate(loops.POLICIES)}
         self._total = self.total.reshape(-1, n) if self.total is not None else np.empty((0, n))
+        self._distance = self.distance.reshape(-1) if self.distance is not None else np.empty(0)
         self._hypers = np.array([_floats(h) for h in hypers]).reshape(instances, -1)
         self._beta, self._preference, self._payoff = beta, preference, preference - 0.5
         self._scheduled = False
@@ -244,7 +247,7 @@ class GamePlayer(reference.GamePlayer):
             self.t = upto
 
     def _advance(self, stop: int) -> None:
-        state = (self._bank, self._total, tuple(self.oracle), self.t, stop)
+        state = (self._bank, self._total, self._distance, tuple(self.oracle), self.t, stop)
         if self.kernel == "body":
             run = _body_runner(self.solver)
 
@@ -264,13 +267,14 @@ class GamePlayer(reference.GamePlayer):
 class StepPlayer(reference.StepPlayer):
     """Compiled counterpart of :class:`prefsim.engines.reference.StepPlayer`."""
 
-    def __init__(self, solver, hypers, beta, preference, reference, start, average):  # type: ignore[no-untyped-def]
-        super().__init__(solver, hypers, beta, preference, reference, start, average)
+    def __init__(self, solver, hypers, beta, preference, reference, start, average, *, distance=False):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average, distance=distance)
         instances, runs, n = start.shape
         self._bank = np.stack(self.state, axis=2).reshape(instances * runs, -1, n)
         shaped = self._bank.reshape(instances, runs, -1, n)
         self.state = solver.State(*(shaped[:, :, k] for k in range(shaped.shape[2])))
         self._total = self.total.reshape(-1, n) if self.total is not None else np.empty((0, n))
+        self._distance = self.distance.reshape(-1) if self.distance is not None else np.empty(0)
         hyper_values = np.array([_floats(h) for h in hypers]).reshape(instances, -1)
         self._games = (hyper_values, beta, preference, reference)
 
@@ -281,7 +285,7 @@ class StepPlayer(reference.StepPlayer):
 
         def work(first: int, last: int) -> None:
             with _explained(self.solver, SOLVER_ADVICE):
-                run(*self._games, self._bank, self._total, start, stop, first, last)
+                run(*self._games, self._bank, self._total, self._distance, start, stop, first, last)
 
         _over_rows(work, self._bank, stop - start)
         self.t = stop
@@ -296,6 +300,6 @@ def _over_rows(work: Callable[[int, int], None], bank: NDArray[np.float64], iter
         parallel(lambda first, last, halt: work(first, last), rows)
 
 
-def play_game(solver: ModuleType, *arguments: Any) -> GamePlayer | StepPlayer:
+def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> GamePlayer | StepPlayer:
     """The player for a solver's kind of rule; arguments as in :class:`prefsim.engines.reference.GamePlayer`."""
-    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments)
+    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments, **options)

@@ -15,6 +15,8 @@ ROWS = {
     ops.kl,
     ops.span,
     ops.log,
+    ops.exp,
+    ops.clip,
     ops.normalize,
     ops.positive_part,
     ops.advantage,
@@ -38,7 +40,11 @@ def _logsumexp(values):  # type: ignore[no-untyped-def]
 
 @overload(ops.log_normalize)
 def _log_normalize(values):  # type: ignore[no-untyped-def]
-    return lambda values: values - ops.logsumexp(values)
+    def row(values):  # type: ignore[no-untyped-def]
+        below = values - values.max()
+        return below - np.log(np.sum(np.exp(below)))
+
+    return row
 
 
 @overload(ops.softmax)
@@ -101,6 +107,16 @@ def _log(values):  # type: ignore[no-untyped-def]
         return logs
 
     return row
+
+
+@overload(ops.exp)
+def _exp(values):  # type: ignore[no-untyped-def]
+    return lambda values: np.exp(values)
+
+
+@overload(ops.clip)
+def _clip(values, low, high):  # type: ignore[no-untyped-def]
+    return lambda values, low, high: np.minimum(np.maximum(values, low), high)
 
 
 @overload(ops.normalize)

@@ -65,9 +65,11 @@ class GamePlayer:
     start : ndarray, shape (instances, runs, n)
         Log-policies to start from.
     average : bool
-        Whether to gather the sum of iterates.
+        Whether to gather the sum of iterates, `total`.
     oracle : Oracle
         How win rates are observed.
+    distance : bool
+        Whether to gather the lengths of the steps, ``sum_y |pi_{t+1}(y) - pi_t(y)|``, in an array (instances, runs).
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class GamePlayer:
         start: NDArray[np.float64],
         average: bool,
         oracle: Oracle = EXACT,
+        *,
+        distance: bool = False,
     ) -> None:
         self.solver = solver
         self.oracle = oracle
@@ -91,6 +95,7 @@ class GamePlayer:
         self.policies["reference"] = np.array(np.broadcast_to(reference[:, None], start.shape))
         self.memory = [name for name in loops.MEMORY if hasattr(solver, name)]
         self.total = np.zeros_like(start) if average else None
+        self.distance = np.zeros(start.shape[:2]) if distance else None
         self.t = 0
 
     @property
@@ -111,6 +116,8 @@ class GamePlayer:
                 now["half"] = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
             iterate = loops.Iterate(**now, beta=self.beta, t=t)
             moved = {name: log_normalize(getattr(self.solver, name)(self.hyper, iterate, gain)) for name in self.memory}
+            if self.distance is not None:
+                self.distance += _step_length(now["current"], now["half"])
             now.update(moved, previous=now["current"], current=now["half"])
         self.t = stop
 
@@ -139,12 +146,15 @@ class StepPlayer:
         reference: NDArray[np.float64],
         start: NDArray[np.float64],
         average: bool,
+        *,
+        distance: bool = False,
     ) -> None:
         self.solver = solver
         self.hyper = stack(hypers)
         self.beta, self.preference, self.reference = beta[:, None, None], preference[:, None], reference[:, None]
         self.state = solver.init(self.hyper, start.copy())
         self.total = np.zeros_like(start) if average else None
+        self.distance = np.zeros(start.shape[:2]) if distance else None
         self.t = 0
 
     @property
@@ -157,14 +167,22 @@ class StepPlayer:
         for t in range(self.t, stop):
             if self.total is not None:
                 self.total += np.exp(self.current)
+            before = self.current
             game = loops.Game(self.preference, self.reference, self.beta, t)
             self.state = self.solver.step(self.hyper, self.state, game)
+            if self.distance is not None:
+                self.distance += _step_length(before, self.current)
         self.t = stop
 
 
-def play_game(solver: ModuleType, *arguments: Any) -> GamePlayer | StepPlayer:
+def _step_length(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``sum_y |q(y) - p(y)|`` of two log-policies (..., n)."""
+    return np.abs(np.exp(after) - np.exp(before)).sum(axis=-1)
+
+
+def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> GamePlayer | StepPlayer:
     """The player for a solver's kind of rule; arguments as in :class:`GamePlayer`."""
-    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments)
+    return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments, **options)
 
 
 def stack(hypers: list[Any]) -> Any:

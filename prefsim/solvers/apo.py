@@ -51,3 +51,18 @@ def validate(hyper, beta):
     if not 0 <= hyper.momentum < 1:
         return f"momentum must lie in [0, 1); got {hyper.momentum:g}."
     return f"step * beta must be at most 1; choose step <= {1 / beta:g}." if hyper.step * beta > 1 else ""
+
+
+def amplification(hyper, omega, beta):
+    """Largest ``|z|^2`` of the roots of ``z^2 - (1 + m) b z + m b = 0``, ``b = 1 - step beta + i step omega'``, 0 and `omega`.
+
+    The base step multiplies the policy's error by ``b``, ``hat+ = b e``, and momentum gives ``e = (1 + m) hat - m hat-``.
+    Without regularisation the root near 1 is beyond the unit circle for every momentum.
+    """
+    largest = 0.0
+    for frequency in (0.0, omega):
+        b = complex(1 - hyper.step * beta, hyper.step * frequency)
+        middle = (1 + hyper.momentum) * b
+        root = (middle**2 - 4 * hyper.momentum * b) ** 0.5
+        largest = max(largest, abs(middle + root) ** 2 / 4, abs(middle - root) ** 2 / 4)
+    return largest

@@ -65,4 +65,23 @@ def validate(hyper, beta):
     return ""
 
 
+def temperatures(hyper, beta):
+    """The magnet pulls at ``alpha``; where the magnet comes to rest is an equilibrium without regularisation."""
+    return hyper.alpha, 0.0
+
+
+def theory_step(beta, spread, horizon):
+    """Largest step of the inner loop's contraction theorem; `beta` is the temperature of the pull, ``alpha``."""
+    return 4 * beta / (1 + 4 * beta**2)
+
+
+def amplification(hyper, omega, beta):
+    """``|z|^2`` of the inner loop, the magnet at rest: that of ``omd`` at temperature ``alpha``.
+
+    A period multiplies the magnet's error by ``q + z^period (1 - q)``, ``q = 1 / (1 - i omega / alpha)`` (the inner
+    equilibrium follows the magnet by ``q``, what the loop leaves undone by ``z^period``): ``|q| < 1`` once it is long.
+    """
+    return (1 - hyper.step * hyper.alpha) ** 2 + (hyper.step * omega) ** 2
+
+
 ALIASES = {"mpo": (Mpo, lambda p, beta: Hyper(p.step / (1 + p.step * p.alpha), p.alpha, p.period))}

@@ -58,9 +58,13 @@ def theory_step(beta, spread, horizon):
 
 
 def amplification(hyper, omega, beta):
-    """Largest ``|z|^2`` over modes, ``z = (1 - c)(1 + i x) - x^2``, ``x = step omega``: convex in ``x^2``."""
+    """Largest ``|z|^2`` over modes, ``z = (1 - c)(1 + i x) - x^2``, ``x = step omega``: convex in ``x^2``.
+
+    Without a pull a mode that does not turn leads from one equilibrium to another and does not count.
+    """
     c, square = hyper.step * beta, (hyper.step * omega) ** 2
-    return max((1 - c) ** 2, (1 - c - square) ** 2 + (1 - c) ** 2 * square)
+    turning = (1 - c - square) ** 2 + (1 - c) ** 2 * square
+    return max((1 - c) ** 2, turning) if c > 0 else turning
 
 
 BOUNDS = {"kl_to_equilibrium": kl_bound}

@@ -11,9 +11,12 @@ Plays the game without its regulariser. Every equilibrium ``pi*`` is approached,
 tournaments.
 """
 
+from math import exp, pi
 from typing import NamedTuple
 
 from prefsim.ops import Array, normalize, project_simplex, softmax, win_rates
+
+EVALUATIONS = 2
 
 
 class Hyper(NamedTuple):
@@ -39,3 +42,13 @@ def step(hyper, state, game):
     here = softmax(state.policy)
     half = normalize(project_simplex(here + hyper.step * win_rates(game.preference, state.policy)), state.policy)
     return State(normalize(project_simplex(here + hyper.step * win_rates(game.preference, half)), state.policy))
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate approaches an equilibrium without regularisation."""
+    return 0.0, 0.0
+
+
+def theory_step(beta, spread, horizon):
+    """``pi / n < 1 / |A|`` with ``n <= exp(spread)``, equal for a uniform reference."""
+    return pi * exp(-spread)

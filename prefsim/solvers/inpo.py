@@ -9,7 +9,10 @@ With a constant step it is ``omd`` with learning rate ``1 / step``, and ``step >
 their constant ``C`` of log-ratios is 1 because those never exceed ``1 / beta``).
 """
 
+from math import inf, nan
 from typing import NamedTuple
+
+INVERSE_STEP = True
 
 
 class Hyper(NamedTuple):
@@ -50,6 +53,19 @@ def kl_bound(hyper, beta, initial, spread, t):
         return 32 / (beta**2 * (t + 1))
     covered = beta > 0 and hyper.step >= beta + 1 / (4 * beta)
     return (1 - beta / hyper.step) ** t * initial if covered else float("nan")
+
+
+def theory_step(beta, spread, horizon):
+    """Smallest constant ``step`` of the contraction theorem; there is none without regularisation."""
+    return beta + 1 / (4 * beta) if beta > 0 else inf
+
+
+def amplification(hyper, omega, beta):
+    """``|z|^2`` of ``omd`` at rate ``1 / step``: below 1 for ``step > (omega^2 + beta^2) / (2 beta)``. NaN on the schedule.
+
+    The schedule's rate vanishes, so that no factor is constant and no step too large.
+    """
+    return nan if hyper.schedule else (1 - beta / hyper.step) ** 2 + (omega / hyper.step) ** 2
 
 
 BOUNDS = {"kl_to_equilibrium": kl_bound}

@@ -6,8 +6,10 @@ The reference plays no part beyond being the start. With ``D = max_y log 1/pi_1(
 iterates satisfies ``Gap_0(average) <= 2 (D / (step T) + step / 24)`` for payoffs ``|P - 1/2| <= 1/2`` (Freund and Schapire
 1999; the constant 1/24 instead of the textbook 1/8 holds in self-play, where win rates lie below a uniform law in convex
 order); in log-odds up to ``rho``, ``rho^2 / 6`` replaces 1/24. The last iterate moves away from every full-support
-equilibrium. Aliases: ``spo`` (Swamy et al. 2024, arXiv 2401.04056); ``dno`` (Rosset et al. 2024, arXiv 2404.03715) and
-``gpo`` (Zhang et al. 2024, arXiv 2410.02197), whose steps divide.
+equilibrium. Aliases: ``spo`` (Swamy et al. 2024, arXiv 2401.04056), which is self-play with any no-regret learner: for
+another one run that solver, such as ``regret_matching_plus``, ``projected_gradient`` or ``omwu``, and read the same metric
+``average_duality_gap``, which is exactly 2 / T times its regret (claim ``spo.any_learner``); ``dno`` (Rosset et al. 2024,
+arXiv 2404.03715) and ``gpo`` (Zhang et al. 2024, arXiv 2410.02197), whose steps divide.
 """
 
 from math import sqrt
@@ -60,6 +62,11 @@ def average_gap_bound(hyper, beta, initial, spread, t):
 def theory_step(beta, spread, horizon):
     """The step that minimises the bound at the horizon, ``sqrt(24 D / T)``."""
     return sqrt(24 * spread / horizon)
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate turns around the equilibrium without regularisation."""
+    return 0.0, 0.0
 
 
 def amplification(hyper, omega, beta):

@@ -42,3 +42,16 @@ def validate(hyper, beta):
     if not 0 <= hyper.decay < 1:
         return f"decay must lie in [0, 1); got {hyper.decay:g}."
     return f"step * beta must be at most 1; choose step <= {1 / beta:g}." if hyper.step * beta > 1 else ""
+
+
+def amplification(hyper, omega, beta):
+    """Largest ``|z|^2`` of the roots of ``z^2 - (1 - c + d + i x (1 - d)) z + (1 - c) d = 0`` at ``x = 0`` and ``step omega``.
+
+    ``c = step beta``, ``d`` the decay: ``e+ = (1 - c) e + i x f`` with the slow copy's error ``f+ = d f + (1 - d) e+``.
+    """
+    rest, largest = 1 - hyper.step * beta, 0.0
+    for frequency in (0.0, omega):
+        middle = complex(rest + hyper.decay, hyper.step * frequency * (1 - hyper.decay))
+        root = (middle**2 - 4 * rest * hyper.decay) ** 0.5
+        largest = max(largest, abs(middle + root) ** 2 / 4, abs(middle - root) ** 2 / 4)
+    return largest

@@ -8,6 +8,7 @@ With a constant step it converges to the best response to the equilibrium at the
 ``beta / (1 - step beta)``, in general not the regularised equilibrium.
 """
 
+from math import inf, nan
 from typing import NamedTuple
 
 from prefsim.ops import log_normalize
@@ -52,9 +53,18 @@ def kl_bound(hyper, beta, initial, spread, t):
     return 1 / (6 * beta**2 * (t + 1)) if hyper.schedule else float("nan")
 
 
+def temperatures(hyper, beta):
+    """At a constant step the mixture comes to rest at the equilibrium for ``beta / (1 - step beta)``."""
+    kept = 1 if hyper.schedule else 1 - hyper.step * beta
+    return beta, beta / kept if kept > 0 else inf
+
+
 def amplification(hyper, omega, beta):
-    """Squared error factor at its own fixed point, ``z = (1 - step beta)(1 + i step omega)``."""
-    return (1 - hyper.step * beta) ** 2 * (1 + (hyper.step * omega) ** 2)
+    """Squared error factor at its own fixed point, ``z = (1 - step beta)(1 + i step omega)``, `omega` at the mixture.
+
+    NaN on the schedule, whose steps vanish.
+    """
+    return nan if hyper.schedule else (1 - hyper.step * beta) ** 2 * (1 + (hyper.step * omega) ** 2)
 
 
 BOUNDS = {"kl_to_equilibrium": kl_bound}

@@ -10,6 +10,7 @@ hardly played hardly move: unlike mirror descent the gradient carries a factor `
 the rest point is derived.)
 """
 
+from math import inf
 from typing import NamedTuple
 
 from prefsim.ops import advantage, log_normalize, softmax
@@ -33,6 +34,11 @@ def target(hyper, iterate, gain, phase):
     """Ascend the expected reward, its KL penalty included."""
     reward = gain - iterate.beta * (iterate.current - iterate.reference)
     return iterate.current + hyper.step * softmax(iterate.current) * advantage(reward, iterate.current)
+
+
+def temperatures(hyper, beta):
+    """The mixture comes to rest at the equilibrium for ``beta / (1 - mixture)``."""
+    return beta, beta / (1 - hyper.mixture) if hyper.mixture < 1 else inf
 
 
 def validate(hyper, beta):

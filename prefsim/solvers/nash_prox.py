@@ -5,8 +5,8 @@
 ``pi+`` is the equilibrium of the game with reference ``m ∝ pi^(1 / (1 + step)) mu^(step / (1 + step))`` and temperature
 ``b = beta (1 + step) / step``. An inner loop of mirror prox finds it, one of whose iterations shrinks the KL divergence
 to it by ``1 + b / bound`` for payoffs ``|A| <= bound``. Its end is certified: ``log pi+`` and the right-hand side agree to
-``tolerance (1 + 1 / b)`` or better; a policy that misses this after `inner` iterations is NaN rather than wrong, and
-reported as divergence. For *any* step
+``tolerance (1 + 1 / b + max log pi+ - min log pi+)`` or better; a policy that misses this after `inner` iterations is NaN
+rather than wrong, and reported as divergence. For *any* step
 
     (1 + step) KL(pi*, pi+) + step KL(pi+, pi*) + KL(pi+, pi) = KL(pi*, pi)
 
@@ -17,7 +17,13 @@ the three-point equality of mirror steps and ``A`` being skew).
 from math import nan
 from typing import NamedTuple
 
-from prefsim.ops import Array, choose, every, log_normalize, span, win_rates
+from prefsim.ops import Array, choose, column, every, log_normalize, span, win_rates
+
+EVALUATIONS = nan
+"""Two each inner iteration and one at the end; how many inner iterations it takes depends on the game."""
+
+ROUNDING = 1e-15
+"""A few units in the last place; moves of the inner loop below this share of its terms are lost."""
 
 
 class Hyper(NamedTuple):
@@ -28,7 +34,7 @@ class Hyper(NamedTuple):
     inner: int = 20000
     """Most iterations of the inner loop."""
     tolerance: float = 1e-12
-    """Largest error of the inner equation in log-probabilities, over ``1 + 1 / b``."""
+    """Largest error of the inner equation in log-probabilities ``l``, over ``1 + 1 / b + max l - min l``."""
     bound: float = 0.5
     """Largest payoff ``|A|``; raise it for log-odds games."""
 
@@ -51,19 +57,18 @@ def step(hyper, state, game):
     temperature = game.beta / pull
     pace = temperature / (temperature + hyper.bound)
     policy = log_normalize(state.policy)
-    error = span(policy)
     for _ in range(hyper.inner):
         reply = log_normalize(anchor + win_rates(game.preference, policy) / temperature)
-        last, error = error, span(policy - reply)
-        # On past the tolerance, as far as rounding goes: what is left must not depend on when one looked.
-        done = (span((policy - reply) / (1 + 1 / temperature)) <= hyper.tolerance) & (error >= last)
+        # On past the tolerance, until rounding hides the moves: what is left must not depend on when one looked.
+        error = span((policy - reply) / (column(span(policy)) / pace + (1 + hyper.bound) / temperature))
+        done = (error <= ROUNDING) | (error != error)
         if every(done):
             break
         half = log_normalize((1 - pace) * policy + pace * reply)
         reply = log_normalize(anchor + win_rates(game.preference, half) / temperature)
         policy = choose(done, policy, log_normalize((1 - pace) * policy + pace * reply))
     reply = log_normalize(anchor + win_rates(game.preference, policy) / temperature)
-    solved = span((policy - reply) / (1 + 1 / temperature)) <= hyper.tolerance
+    solved = span((policy - reply) / (1 + column(span(policy)) + 1 / temperature)) <= hyper.tolerance
     return State(choose(solved, policy, nan * policy))
 
 

@@ -14,6 +14,7 @@ the game there; it can be arbitrarily slow. The reference plays no part beyond b
 al. 2025, arXiv 2502.16852).
 """
 
+from math import sqrt
 from typing import NamedTuple
 
 
@@ -55,6 +56,23 @@ def average_gap_bound(hyper, beta, initial, spread, t):
 def theory_step(beta, spread, horizon):
     """The step of the printed bound."""
     return 0.5
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate turns around the equilibrium without regularisation."""
+    return 0.0, 0.0
+
+
+def amplification(hyper, omega, beta):
+    """Larger ``|z|^2`` of the roots of ``z^2 - (1 + 2 i x) z + i x = 0``, ``x = step omega``; 1 at ``x = 1 / sqrt(3)``.
+
+    The errors ``e`` of the auxiliary and ``f`` of the played policy obey ``e+ = e + i x f`` and ``f+ = e+ + i x f``, hence
+    ``f+ = (1 + 2 i x) f - i x f-``. Slower modes shrink less, and that of `omega` is the first to grow.
+    """
+    x = hyper.step * omega
+    if x <= 0.5:
+        return (1 + sqrt(1 - 4 * x**2)) / 2
+    return (1 + (2 * x + sqrt(4 * x**2 - 1)) ** 2) / 4
 
 
 BOUNDS = {"average_duality_gap": average_gap_bound}

@@ -11,7 +11,7 @@ iterates satisfies
 equilibrium inside the simplex: before projection ``|pi+ - pi*|^2 = |pi - pi*|^2 + step^2 |A pi|^2``.
 """
 
-from math import exp
+from math import exp, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, normalize, project_simplex, softmax, win_rates
@@ -44,6 +44,16 @@ def step(hyper, state, game):
 def average_gap_bound(hyper, beta, initial, spread, t):
     """``2 / (step t) + step n / 4`` with ``n <= exp(spread)``, equal for a uniform start."""
     return 2 / (hyper.step * t) + hyper.step * exp(spread) / 4 if beta == 0 and spread < 700 else float("nan")
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate turns around the equilibrium without regularisation."""
+    return 0.0, 0.0
+
+
+def theory_step(beta, spread, horizon):
+    """The step that minimises the bound at the horizon, ``sqrt(8 / (n T))`` with ``n <= exp(spread)``."""
+    return sqrt(8 / horizon) * exp(-spread / 2)
 
 
 BOUNDS = {"average_duality_gap": average_gap_bound}

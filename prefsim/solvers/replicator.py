@@ -13,6 +13,7 @@ Plays the game without its regulariser. ``KL(pi*, .)`` to an equilibrium inside 
 from ``log(1 + x) >= x - x^2`` for ``x >= -1/2`` (Cesa-Bianchi, Mansour and Stoltz 2007, whose Prod this is).
 """
 
+from math import sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, log, log_normalize, win_rates
@@ -50,6 +51,21 @@ def validate(hyper, beta):
 def average_gap_bound(hyper, beta, initial, spread, t):
     """Bound on the unregularised gap of the average of ``t`` iterates; `spread` is ``D``."""
     return 2 * (spread / (hyper.step * t) + hyper.step / 4) if beta == 0 and hyper.step <= 1 else float("nan")
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate turns around the equilibrium without regularisation."""
+    return 0.0, 0.0
+
+
+def theory_step(beta, spread, horizon):
+    """The step that minimises the bound at the horizon, ``2 sqrt(D / T)``, at most 1."""
+    return min(1.0, 2 * sqrt(spread / horizon))
+
+
+def amplification(hyper, omega, beta):
+    """``|1 + i step omega|^2``, because ``log(1 + x) = x`` to first order: never below 1."""
+    return 1 + (hyper.step * omega) ** 2
 
 
 BOUNDS = {"average_duality_gap": average_gap_bound}

@@ -14,11 +14,10 @@ step, ``0 <= log Z <= step^2 / 24`` for ``|P - 1/2| <= 1/2``, and moves far less
 Win rates so noisy that ``Z < 1`` leave ``kappa = 0``. Source: Wu et al. 2024 (arXiv 2405.00675); minimiser derived.
 """
 
+from math import inf
 from typing import NamedTuple
 
-import numpy as np
-
-from prefsim.ops import log_normalize
+from prefsim.ops import choose, clip, exp, log, log_normalize
 
 
 class Hyper(NamedTuple):
@@ -37,9 +36,9 @@ def opponent(hyper, iterate, phase):
 
 def log_lambert(values):
     """``v`` with ``v + exp(v) = values``, i.e. ``log W(exp(values))``, by Newton's method from above."""
-    v = np.log(np.maximum(values, 1.0)) + np.minimum(values, 0.0)
+    v = log(clip(values, 1.0, inf)) + clip(values, -inf, 0.0)
     for _ in range(6):
-        v = v - (v + np.exp(v) - values) / (1 + np.exp(v))
+        v = v - (v + exp(v) - values) / (1 + exp(v))
     return v
 
 
@@ -51,14 +50,13 @@ def log_total(values):
 def minimiser(log_policy, change):
     """``u`` above for ``g = change``, by bisection on ``log kappa``."""
     # kappa <= log Z by comparing the losses of the two minimisers, and kappa >= log Z exp(-max g).
-    high = np.log(np.maximum(log_total(log_policy + change), 1e-300))
+    high = log(clip(log_total(log_policy + change), 1e-300, inf))
     low = high - log_total(change)
     for _ in range(60):
         middle = (low + high) / 2
-        heavy = log_total(log_policy + log_lambert(change + middle)) > middle
-        low = np.where(heavy, middle, low)
-        high = np.where(heavy, high, middle)
-    return change - np.exp(log_lambert(change + high))
+        heavy = log_total(log_policy + log_lambert(change + middle))[..., 0] > middle[..., 0]
+        low, high = choose(heavy, middle, low), choose(heavy, high, middle)
+    return change - exp(log_lambert(change + high))
 
 
 def target(hyper, iterate, gain, phase):
@@ -71,6 +69,16 @@ def average_gap_bound(hyper, beta, initial, spread, t):
     """Bound of ``mwu`` on the unregularised gap of the average of ``t`` iterates, for the exact normaliser."""
     covered = beta == 0 and not hyper.half_partition
     return 2 * (spread / (hyper.step * t) + hyper.step / 24) if covered else float("nan")
+
+
+def temperatures(hyper, beta):
+    """No pull; the last iterate turns around the equilibrium without regularisation."""
+    return 0.0, 0.0
+
+
+def amplification(hyper, omega, beta):
+    """``|1 + i step omega|^2`` as for ``mwu``; ``u = g - kappa`` to first order, as ``g = 0`` at rest with full support."""
+    return 1 + (hyper.step * omega) ** 2
 
 
 BOUNDS = {"average_duality_gap": average_gap_bound}
