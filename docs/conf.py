@@ -78,10 +78,10 @@ def _display_math(self, node):
 
 
 def _link_names(app, name, source):
-    """On the page of mathematics, names of algorithms and claims lead to their pages."""
+    """On the pages of theory, names of algorithms and claims lead to their pages."""
     from text import linked
 
-    if name == "mathematics":
+    if name in ("mathematics", "preference_games"):
         source[0] = linked(source[0])
 
 

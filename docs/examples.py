@@ -28,12 +28,17 @@ def shrink(text: str) -> str:
 
 
 def figures(docs: Path) -> None:
-    """Run the tutorial as it stands and keep the figures it saves, unless they are newer than all it depends on."""
-    target, tutorial = docs / "_generated", docs / "tutorial.md"
+    """Draw the figures of the tutorial, which saves them as it stands, and those of the chapter on preference games."""
+    tutorial, drawings = docs / "tutorial.md", docs / "preference_figures.py"
+    _draw(tutorial, "\n".join(blocks(tutorial)), docs / "_generated")
+    _draw(drawings, drawings.read_text(), docs / "_generated")
+
+
+def _draw(source: Path, code: str, target: Path) -> None:
+    """Run the code of a file and keep the figures it saves, unless they are newer than all it depends on."""
     target.mkdir(exist_ok=True)
-    code = "\n".join(blocks(tutorial))
     names = re.findall(r"savefig\(\"(\w+\.svg)\"\)", code)
-    sources = [tutorial, *(ROOT / "prefsim").rglob("*.py")]
+    sources = [source, *(ROOT / "prefsim").rglob("*.py")]
     newest = max(file.stat().st_mtime for file in sources)
     if all((target / name).exists() and (target / name).stat().st_mtime > newest for name in names):
         return

@@ -102,6 +102,18 @@ def test_dropped_files_are_listed_and_documented(extended):
     assert {"problems/dice.md", "problems/beta_rewards.md", "claims/heavy_ball.additive_game.md"} <= set(pages)
 
 
+def test_preference_games(tmp_path):
+    """All that the chapter prints stands in it, and the answers to its exercises hold."""
+    page = DOCS / "preference_games.md"
+    assert run(["-c", "\n".join(examples.blocks(page))], tmp_path) == "".join(examples.blocks(page, "text"))
+
+
+def test_preference_figures_are_those_of_the_chapter():
+    shown = re.findall(r"\{figure\} _generated/(\w+\.svg)", (DOCS / "preference_games.md").read_text())
+    drawn = re.findall(r"savefig\(\"(\w+\.svg)\"\)", (DOCS / "preference_figures.py").read_text())
+    assert len(drawn) == 6 and sorted(shown) == sorted(drawn)
+
+
 def test_architecture():
     for block in examples.blocks(DOCS / "architecture.md"):
         exec(examples.shrink(block), {})
@@ -171,10 +183,11 @@ def test_verdicts_come_from_the_stored_file(tmp_path):
     assert "not run yet" in pages["claims/index.md"]
 
 
-def test_mathematics_names_claims_that_exist():
+@pytest.mark.parametrize("page", ["mathematics.md", "preference_games.md"])
+def test_theory_names_claims_that_exist(page):
     known = claim.all_claims()
     subjects = {key.split(".")[0] for key in known}
-    named = re.findall(r"`(\w+\.\w+)`", (DOCS / "mathematics.md").read_text())
+    named = re.findall(r"`(\w+\.\w+)`", (DOCS / page).read_text())
     named = [name for name in named if name.split(".")[0] in subjects]
-    assert len(named) > 20
+    assert len(named) > 10
     assert [name for name in named if name not in known] == []
