@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from prefsim import ops
 from prefsim.game import PreferenceGame, check_game
 from prefsim.matrix_games import nash
-from prefsim.metrics import gains
+from prefsim.metrics import best_response, gains
 from prefsim.metrics import gap as duality_gap
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,10 @@ SHRINK = 0.7
 """Largest factor between the temperatures of the continuation."""
 CLOSE = 1e-2
 """Residual of a log-policy from which Newton's method takes the next temperature."""
-LONGEST = 500_000
+FINEST = 1 - 1e-6
+"""Factor between temperatures from which continuation gives up: with references of 1e-300 actions enter the support
+within a small fraction of a temperature."""
+LONGEST = 50_000
 """Most iterations of the fixed point between attempts of Newton's method."""
 
 
@@ -130,7 +133,8 @@ def fixed_point(game: PreferenceGame, tolerance: float = 1e-12, *, iterations: i
     if iterations is None:
         # KL(pi*, mu) <= 1 / beta, to be contracted to the square of rounding.
         iterations = int(np.ceil((np.log(1e32 / flat.beta) / np.log1p(2 * flat.beta)).max()))
-    log_policy = _mirror_prox(flat, flat.log_reference, iterations)
+    # Averaging stands still where its moves are rounded away, 1e-16 |log p| / beta from the end; a response does not.
+    log_policy = best_response(flat, _mirror_prox(flat, flat.log_reference, iterations))
     gap = duality_gap(flat, log_policy)
     _certify(gap, tolerance, np.full(len(gap), "fixed point", dtype=object), game.batch_shape)
     return _shaped(log_policy, gap, "fixed point", game)
@@ -208,7 +212,7 @@ def _continuation(flat: PreferenceGame) -> Floats:
     log_policy = _newton(flat, beta, flat.log_reference, CLOSE)
     shrink = np.full(len(beta), SHRINK)
     while True:
-        going = np.flatnonzero((beta > flat.beta) & (shrink < 0.99))
+        going = np.flatnonzero((beta > flat.beta) & (shrink < FINEST))
         if not len(going):
             return log_policy
         rest = flat[going]
@@ -263,8 +267,7 @@ def _mirror_prox(flat: PreferenceGame, start: Floats, iterations: int) -> Floats
     step = 2 * flat.beta[:, None]
 
     def move(anchor: Floats, opponent: Floats) -> Floats:
-        response = opponent - _residual(flat, flat.beta, opponent)
-        return ops.log_normalize((anchor + step * response) / (1 + step))
+        return ops.log_normalize((anchor + step * best_response(flat, opponent)) / (1 + step))
 
     log_policy = np.array(start)
     for _ in range(iterations):

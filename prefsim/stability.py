@@ -238,6 +238,8 @@ def beyond_limit(
     if omega <= STILL or not _grows(solver, hyper, omega, beta):
         return ""
     limit = stability_limit(solver, hyper, omega, beta)
+    if _turned(solver, hyper.step) <= _turned(solver, limit):
+        return ""  # a step so small that its factor rounds to 1
     pull = temperatures(solver, hyper, beta)[0]
     temperature = f"beta = {beta:g}" if pull == beta else f"{pull:g} the temperature of its pull"
     rule, side = solver.__name__.rsplit(".", 1)[-1], "below the smallest" if inverse(solver) else "beyond the largest"

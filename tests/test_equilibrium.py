@@ -208,7 +208,8 @@ def test_newton_and_fixed_point_agree(beta):
         assert newton.method == "newton" and iterated.method == "fixed point"
         assert np.abs(newton.log_policy - iterated.log_policy).max() <= 1e-13 / beta
         early = fixed_point(game, tolerance=np.inf, iterations=int(1 / beta))
-        assert np.abs(newton.log_policy - early.log_policy).max() > 1e-6
+        # With two actions the first best response is the answer: its win rates do not depend on the opponent.
+        assert n == 2 or np.abs(newton.log_policy - early.log_policy).max() > 1e-6
 
 
 def test_solvers_agree_at_small_temperature():
@@ -474,3 +475,45 @@ def test_bad_tolerance(tolerance):
 def test_fixed_point_refuses_unregularised_games():
     with pytest.raises(ValueError, match="fixed_point needs beta > 0"):
         fixed_point(cyclic(3))
+
+
+def test_two_solvers_agree_on_two_hundred_random_games():
+    """Newton by continuation and mirror prox share nothing but the payoff's product and the certificate."""
+    sizes = {2: 30, 3: 40, 4: 30, 5: 20, 8: 20, 13: 20, 30: 20, 60: 8, 100: 8, 200: 4}
+    assert sum(sizes.values()) == 200
+    rng = np.random.default_rng(7)
+    for n, count in sizes.items():
+        law = ("uniform", "sign", "beta_extreme", "normal")[n % 4]
+        beta = 10 ** rng.uniform(-3, 0, size=count)
+        beta[0] = 1e-3
+        # From uniform references to some that differ by many orders of magnitude.
+        logits = rng.normal(size=(count, n)) * rng.choice([0.0, 1.0, 10.0], size=(count, 1))
+        game = PreferenceGame(random(n, seed=100 + n, count=count, law=law).preference, beta=beta, log_reference=logits)
+        newton, iterated = solve_equilibrium(game), fixed_point(game)
+        assert newton.method == "newton" and iterated.method == "fixed point"
+        assert max(newton.gap.max(), iterated.gap.max()) <= 1e-22
+        assert np.abs(newton.log_policy - iterated.log_policy).max() <= 1e-11
+        # The equation itself, written out.
+        gain = np.einsum("kij,kj->ki", game.payoff, newton.policy)
+        equation = ops.log_normalize(game.log_reference + gain / beta[:, None])
+        assert np.abs(equation - newton.log_policy).max() <= 1e-11
+
+
+def test_the_two_solvers_are_independent(monkeypatch):
+    """A mistake in one of them leaves the other, and the certificate notices it."""
+    import prefsim.equilibrium as module
+
+    game = random(5, seed=2, count=3).replace(beta=0.05)
+    right = solve_equilibrium(game).log_policy
+    with monkeypatch.context() as patch:
+        residual = module._residual
+        patch.setattr(module, "_residual", lambda flat, beta, theta: residual(flat, 1.01 * beta, theta))
+        np.testing.assert_allclose(fixed_point(game).log_policy, right, atol=1e-12)
+        with pytest.raises(EquilibriumError):
+            solve_equilibrium(game)
+    with monkeypatch.context() as patch:
+        response = module.best_response
+        patch.setattr(module, "best_response", lambda flat, theta: response(flat.replace(beta=1.01 * flat.beta), theta))
+        np.testing.assert_array_equal(solve_equilibrium(game).log_policy, right)
+        with pytest.raises(EquilibriumError):
+            fixed_point(game)

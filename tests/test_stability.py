@@ -313,3 +313,11 @@ def test_claims_step_past_limits_in_silence():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert check(Claim("a.b", "x", "nobody", ("x",), measure, (control,))).ok
+
+
+@pytest.mark.parametrize(("solver", "beta"), [("egpo", 0.0), ("omwu", 0.0), ("omd", 0.1)])
+def test_a_tiny_step_is_not_called_too_large(solver, beta):
+    game = ps.games.rock_paper_scissors().replace(beta=beta)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ps.StabilityWarning)
+        ps.run(game, [(solver, {"step": 1e-12})], horizon=2)

@@ -154,9 +154,9 @@ def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, distance, or
                     total[row, y] += np.exp(named[0, y])
             for phase in range(phases):
                 mix(opponent[step, i, phase], named, moved)
-                shift = log_total(moved)
+                log_normalize_row(moved)
                 for y in range(n):
-                    policy[y] = np.exp(moved[y] - shift)
+                    policy[y] = np.exp(moved[y])
                     gain[y] = 0.0
                 if kind == 0:
                     for j in range(n):
@@ -168,17 +168,15 @@ def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, distance, or
                 mix(anchor[step, i, phase], named, moved)
                 for y in range(n):
                     moved[y] += slope[step, i, phase] * gain[y]
-                shift = log_total(moved)
+                log_normalize_row(moved)
                 for y in range(n):
-                    named[2, y] = moved[y] - shift
+                    named[2, y] = moved[y]
             for m in range(len(memories)):
                 if memory[step, i, m, -1] > 0.0:
                     mix(memory[step, i, m, :-2], named, memories[m])
                     for y in range(n):
                         memories[m, y] += memory[step, i, m, -2] * gain[y]
-                    shift = log_total(memories[m])
-                    for y in range(n):
-                        memories[m, y] -= shift
+                    log_normalize_row(memories[m])
             for m in range(len(memories)):
                 if memory[step, i, m, -1] > 0.0:
                     named[4 + m] = memories[m]
@@ -200,15 +198,18 @@ def mix(weights, named, out):
                 out[y] += weights[k] * named[k, y]
 
 
-def log_total(values):
-    """``log sum exp`` of one row."""
+def log_normalize_row(values):
+    """``ops.log_normalize`` of one row, in place; the largest comes off first, or it would cost large values' digits."""
     top = values[0]
     for y in range(1, len(values)):
         top = max(top, values[y])
     mass = 0.0
     for y in range(len(values)):
-        mass += np.exp(values[y] - top)
-    return top + np.log(mass)
+        values[y] -= top
+        mass += np.exp(values[y])
+    shift = np.log(mass)
+    for y in range(len(values)):
+        values[y] -= shift
 
 
 class Game(NamedTuple):

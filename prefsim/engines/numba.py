@@ -177,7 +177,7 @@ def _body_runner(solver: ModuleType) -> Any:
 def _fused_runner() -> Any:
     """Runner of the fused kernel, the same for every rule that can be traced."""
     arguments = "opponent, anchor, slope, memory, payoff, bank, total, distance, oracle, start, stop, first, last"
-    names = {**_ORACLE, "mix": loops.mix, "log_total": loops.log_total}
+    names = {**_ORACLE, "mix": loops.mix, "log_normalize_row": loops.log_normalize_row}
     return compile_runner(loops.fuse_game, "", names, f"def run({arguments}):\n    fuse_game({arguments})\n")
 
 
