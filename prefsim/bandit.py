@@ -12,12 +12,22 @@ from prefsim.game import as_floats
 
 
 class Problem(NamedTuple):
-    """What a policy may know before it plays."""
+    """What a policy may know."""
 
     arms: int
     """Number of arms."""
-    horizon: int
+    horizon: int = 0
     """Number of rounds, 0 if unknown."""
+    deviation: float = 0.5
+    """Sub-Gaussian parameter of a reward's noise; 1/2 covers rewards in [0, 1]."""
+    norm: float = 1.0
+    """Bound on the Euclidean norm of a linear environment's parameter."""
+    length: float = 1.0
+    """Bound on the Euclidean norm of a feature vector."""
+    dimension: int = 0
+    """Numbers that describe an arm, 0 where nothing does."""
+    features: Any = np.zeros((1, 0))
+    """What describes the arms, shape (arms, dimension); in changing contexts, those of the round being played."""
 
 
 class Bandit:
@@ -32,9 +42,13 @@ class Bandit:
     arms : int
         Number of arms.
     normalisation : str
-        Which regret ``regret`` is: ``"pseudo"``, ``"duel_average"``, ``"copeland"``.
+        Which regret ``regret`` is: ``"pseudo"``, ``"realised"``, ``"duel_average"``, ``"copeland"``, ``"borda"``, ....
     names : sequence of str, optional
         Names of the arms.
+    deviation, norm, length : float
+        What a policy is told of the noise, the parameter and the features (:class:`Problem`).
+    dimension : int
+        Length of the vectors that describe the arms, 0 if none do.
     """
 
     def __init__(
@@ -45,13 +59,23 @@ class Bandit:
         *,
         normalisation: str,
         names: Sequence[str] | None = None,
+        deviation: float = 0.5,
+        norm: float = 1.0,
+        length: float = 1.0,
+        dimension: int = 0,
     ) -> None:
         self.environment = environment
         self.truth = type(truth)(*(np.ascontiguousarray(field, dtype=np.float64) for field in truth))
         self.arms = arms
         self.normalisation = normalisation
         self.names = tuple(names) if names is not None else None
+        self.known = {"deviation": deviation, "norm": norm, "length": length, "dimension": dimension}
         self.recipe: Mapping[str, Any] | None = None
+
+    def problem(self, horizon: int = 0) -> Problem:
+        """What a policy is told before the first round."""
+        features = np.zeros((self.arms, int(self.known["dimension"])))
+        return Problem(arms=self.arms, horizon=horizon, features=features, **self.known)  # type: ignore[arg-type]
 
     @property
     def instances(self) -> int:
