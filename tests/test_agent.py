@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from arenas import PROBLEMS, kinds
 
 import prefsim as ps
-from arenas import PROBLEMS, kinds
 from prefsim import noise, registry
 from prefsim.engines import reference
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import prefsim as ps
-from prefsim.bandit import Problem
 from prefsim import registry
+from prefsim.bandit import Problem
 from prefsim.bandits.dueling import regret_slope_lower
 from prefsim.claim import check, select
 from prefsim.claims import _regret, double_thompson, dueling, exp3

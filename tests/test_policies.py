@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from arenas import LEARNABLE, PROBLEMS, kinds, renumbered
 from scipy import stats
 
 import prefsim as ps
 from prefsim import noise, registry
-from arenas import LEARNABLE, PROBLEMS, kinds, renumbered
 from prefsim.bandit import Bandit, Problem
 from prefsim.bandits.bernoulli import Truth
 from prefsim.engines import reference
