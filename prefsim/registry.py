@@ -259,7 +259,7 @@ class Families(ModuleType):
 
 
 def resolve(kind: str, key: str, given: Mapping[str, Any]) -> tuple[Algorithm, Any]:
-    """Look up an algorithm and fill its hyperparameters; for policies over policies, ``learner`` in `given` names the inner one.
+    """Look up an algorithm and fill its hyperparameters; a policy over policies takes the inner one's name as ``learner``.
 
     Raises
     ------

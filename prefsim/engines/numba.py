@@ -85,11 +85,15 @@ def _allocation(rule: Any) -> str:
     types = {"float64": "np.float64", "int64": "np.int64"}
     fields = []
     for kind, shape in rule.State._field_defaults.values():
-        sizes = [
-            str(a) if not isinstance(a, str) else f"known.{a}" if a in bandit.Problem._fields else f"len(truth.{a})" for a in shape
-        ]
-        fields.append(f"np.zeros(({', '.join(sizes)},), {types[kind]})")
+        fields.append(f"np.zeros(({', '.join(map(_length, shape))},), {types[kind]})")
     return ", ".join(fields)
+
+
+def _length(axis: str | int) -> str:
+    """Text of the length of an axis."""
+    if not isinstance(axis, str):
+        return str(axis)
+    return f"known.{axis}" if axis in bandit.Problem._fields else f"len(truth.{axis})"
 
 
 @cache
