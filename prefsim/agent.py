@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefsim import noise, registry
-from prefsim.bandit import Problem
+from prefsim.bandit import Problem, kinds
 from prefsim.engines import reference
 from prefsim.experiment import MOST_ROUNDS, whole
 from prefsim.game import as_floats
@@ -202,9 +202,9 @@ def agent(
     >>> live.learn(arm, 1.0)
     """
     entry, _ = registry.resolve("policies", key, hyper)
-    kinds = (entry.module.FEEDBACK,) if isinstance(entry.module.FEEDBACK, str) else entry.module.FEEDBACK
-    feedback = "duel" if duels or kinds == ("duel",) else "bandit"
-    if feedback not in kinds:
+    accepted = kinds(entry.module)
+    feedback = "duel" if duels or accepted == ("duel",) else "bandit"
+    if feedback not in accepted:
         raise ValueError(f"{key} plays single arms, not duels; leave duels out.")
     if features is not None:
         shape = np.shape(features)

@@ -30,6 +30,7 @@ _OPTIONAL = {
         "regret_bound": ("hyper", "truth", "problem", "t"),
         "regret_slope": ("hyper", "truth", "problem"),
         "recommend": ("hyper", "state", "problem", "t"),
+        "ask": ("hyper", "state", "problem", "t", "action", "noise", "wanted"),
     },
     "bandits": {
         "feedback": ("truth", "world", "action", "t", "noise"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prefsim import noise, registry
-from prefsim.bandit import Bandit
+from prefsim.bandit import Bandit, kinds
 from prefsim.engines import load_engine
 from prefsim.engines.loops import COUNTED
 from prefsim.experiment import Experiment
@@ -23,7 +23,7 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     """Simulate every policy; arrays (algorithm, instance, run, t) by metric, with bounds and slopes where they apply."""
     bandit: Bandit = experiment.problem
     environment = registry.load("bandits", bandit.environment)
-    if environment.FEEDBACK == "duel" and bandit.arms < 2:
+    if "duel" in kinds(environment) and bandit.arms < 2:
         raise ValueError("a duel needs at least two arms; this problem has one.")
     measured = [*environment.METRICS, *getattr(environment, "TALLIES", ()), *COUNTED]
     wanted = experiment.chosen_metrics(["regret"], measured)
@@ -31,8 +31,7 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     rules = []
     for spec in experiment.algorithms:
         entry, hyper = registry.resolve("policies", spec.key, spec.hyper)
-        _check_match(spec.key, entry.module, bandit, environment)
-        rules.append((entry.module, hyper))
+        rules.append((entry.module, hyper, _agreed(spec.key, entry.module, bandit, environment)))
     key = [noise.stream_key(experiment.seed, experiment.name, s) for s in ("environment", "policy", "order")]
     keys = np.array(key, dtype=np.uint64).ravel()
     times = experiment.times
@@ -41,8 +40,8 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     shape = (bandit.instances, experiment.runs, len(times), len(measured if counted else environment.METRICS))
     values = np.zeros((len(rules), *shape))
     with _progress(len(rules) * bandit.instances * experiment.runs, experiment.horizon) as progress:
-        for a, (policy, hyper) in enumerate(rules):
-            play = backend.play_bandit(policy, environment, counted)
+        for a, (policy, hyper, kind) in enumerate(rules):
+            play = backend.play_bandit(policy, environment, counted, kind)
             for i in range(bandit.instances):
                 arguments = (hyper, _instance(bandit, i), problem, keys, i)
                 out = values[a, i]
@@ -60,11 +59,13 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     return variables
 
 
-def _check_match(key: str, policy: Any, bandit: Bandit, environment: Any) -> None:
-    """Refuse a policy on an environment that does not give what it learns from."""
-    accepted = policy.FEEDBACK
-    if environment.FEEDBACK not in ((accepted,) if isinstance(accepted, str) else accepted):
-        raise ValueError(f"{key} learns from {accepted} feedback, but {bandit!r} gives {environment.FEEDBACK}.")
+def _agreed(key: str, policy: Any, bandit: Bandit, environment: Any) -> str:
+    """The kind of feedback a policy is given; refuses one on an environment that does not give what it learns from."""
+    offered = bandit.feedback or kinds(environment)
+    agreed = [kind for kind in kinds(policy) if kind in offered]
+    if not agreed:
+        learns, gives = " or ".join(kinds(policy)), " or ".join(offered)
+        raise ValueError(f"{key} learns from {learns} feedback, but {bandit!r} gives {gives}.")
     if getattr(policy, "REWARDS", "") == "unit" and getattr(environment, "REWARDS", "") not in ("unit", "bernoulli"):
         raise ValueError(
             f"{key} needs rewards in [0, 1], which {bandit!r} does not promise; an environment file with such "
@@ -76,6 +77,9 @@ def _check_match(key: str, policy: Any, bandit: Bandit, environment: Any) -> Non
             f"{key} needs {needed} of the arms, but {bandit!r} gives {given or 'none'}; an environment file that gives "
             f'them says SIDE = "{needed}".'
         )
+    if getattr(policy, "HINTS", "") and getattr(policy, "HINTS", "") != getattr(environment, "HINTS", ""):
+        raise ValueError(f"{key} is for {policy.HINTS}, whose constants it must be told; {bandit!r} is something else.")
+    return agreed[0]
 
 
 def _instance(bandit: Bandit, i: int) -> Any:
@@ -93,7 +97,7 @@ INCLUDES = {
 
 def setting(bandit: Bandit, environment: Any) -> str:
     """Name of the setting a theorem must cover: what the rewards are like, or which regret a duel is charged."""
-    if environment.FEEDBACK == "duel":
+    if "duel" in kinds(environment):
         return bandit.normalisation
     if bandit.normalisation not in ("pseudo", "realised"):
         return ""
@@ -113,7 +117,7 @@ def _regret_theory(bandit: Bandit, environment: Any, rules: list[Any], experimen
     bound, upper, lower = np.full((*count, len(times)), np.nan), np.full(count, np.nan), np.full(count, np.nan)
     for i in range(bandit.instances):
         truth = _instance(bandit, i)
-        for a, (policy, hyper) in enumerate(rules):
+        for a, (policy, hyper, _) in enumerate(rules):
             if covers(getattr(policy, "BOUND_COVERS", ()), where):
                 bound[a, i] = policy.regret_bound(hyper, truth, problem, times)
             if covers(getattr(policy, "SLOPE_COVERS", ()), where):

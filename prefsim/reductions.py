@@ -12,6 +12,8 @@ import inspect
 import sys
 from types import ModuleType
 
+from prefsim.bandit import kinds
+
 
 def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
     """The rule file of `reduction` playing copies of `learner`.
@@ -21,9 +23,8 @@ def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
     ValueError
         If the learner is no policy of single arms, or needs descriptions of the arms.
     """
-    kinds = (learner.FEEDBACK,) if isinstance(learner.FEEDBACK, str) else learner.FEEDBACK
     key, inner = (module.__name__.rsplit(".", 1)[-1] for module in (reduction, learner))
-    if "bandit" not in kinds or getattr(learner, "SIDE", ""):
+    if "bandit" not in kinds(learner) or getattr(learner, "SIDE", ""):
         raise ValueError(f"{key} plays copies of a policy that learns from the reward of one arm, which {inner} does not.")
     name = f"{reduction.__name__.replace('.', '_')}_over_{learner.__name__.replace('.', '_')}"
     if name in sys.modules:

@@ -69,6 +69,7 @@ def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, h
         state = allocate(problem)
         init(hyper, state, problem)
         total = np.zeros(COSTS)
+        wanted, seen = np.zeros(known.arms), np.zeros(known.arms)
         plays = np.zeros(known.arms + LATEST)
         plays[known.arms] = -1.0
         slot = 1 if record[0] == 0 else 0
@@ -82,7 +83,8 @@ def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, h
             action = act(hyper, state, problem, t, luck)
             played = place(order, action)
             signal = feedback(truth, world, played, t, nature)
-            learn(hyper, state, problem, t, action, signal)
+            told = reveal(hyper, state, problem, t, luck, world, order, action, signal, wanted, seen)
+            learn(hyper, state, problem, t, action, told)
             cost = regrets(truth, world, played, t, signal)
             for m in range(COSTS):
                 total[m] += cost[m]
@@ -107,6 +109,33 @@ def show_arms(source, order, features):
     for i in range(len(order)):
         for k in range(features.shape[1]):
             features[i, k] = source.features[order[i], k]
+
+
+def pass_on(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
+    """Tell the policy what its action brought."""
+    return signal
+
+
+def reveal_all(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
+    """Tell the rewards of all arms."""
+    for i in range(len(order)):
+        seen[i] = world.rewards[order[i]]
+    return seen
+
+
+def reveal_some(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
+    """Tell the rewards of the arms the policy asks for while its budget lasts, and the played one's if that is free."""
+    for i in range(len(order)):
+        wanted[i] = 0.0
+    ask(hyper, state, problem, t, action, noise, wanted)
+    for i in range(len(order)):
+        seen[i] = np.nan
+        if i == action and world.free[0] > 0.0:
+            seen[i] = world.rewards[order[i]]
+        elif wanted[i] > 0.0 and world.budget[0] >= 1.0:
+            world.budget[0] -= 1.0
+            seen[i] = world.rewards[order[i]]
+    return seen
 
 
 def watch_arm(plays, played):

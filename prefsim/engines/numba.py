@@ -97,10 +97,10 @@ def _length(axis: str | int) -> str:
 
 
 @cache
-def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool) -> Any:
+def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> Any:
     names = {
         **_NOISE,
-        **reference.bandit_names(policy, environment, counted),
+        **reference.bandit_names(policy, environment, counted, kind),
         "Hyper": policy.Hyper,
         "State": policy.State,
         "Truth": environment.Truth,
@@ -117,9 +117,11 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool) -
         header += f"{inline}def allocate_world(truth, known):\n    return World({_allocation(environment)})\n\n"
     else:
         header += f"{inline}def allocate_world(truth, known):\n    return ()\n\n"
-    if counted:
-        del names["report"]
-        header += inline + inspect.getsource(loops.report) + "\n"
+    for bound in ("report", "reveal"):
+        # Functions with free names of their own belong into the runner's text.
+        if names[bound] in (loops.report, loops.reveal_some):
+            text = inspect.getsource(names.pop(bound)).replace("def reveal_some", "def reveal")
+            header += f"{inline}{text}\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     known = ", ".join(f"known{k}" for k in range(len(bandit.Problem._fields)))
     entry = (
@@ -150,9 +152,11 @@ def _reason(error: Exception) -> str:
     return (telling or lines)[-1]
 
 
-def play_bandit(policy: ModuleType, environment: ModuleType, counted: bool = False) -> Callable[..., None]:
+def play_bandit(
+    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
+) -> Callable[..., None]:
     """Compiled counterpart of :func:`prefsim.engines.reference.play_bandit`, same arguments."""
-    run = _bandit_runner(policy, environment, counted)
+    run = _bandit_runner(policy, environment, counted, kind or bandit.kinds(environment)[0])
 
     def play(hyper: Any, truth: Any, known: bandit.Problem, *rest: Any) -> None:
         with _explained(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefsim.bandit import Problem
+from prefsim.bandit import Problem, kinds
 from prefsim.engines import loops
 from prefsim.feedback import Oracle, estimate
 from prefsim.noise import open_stream, seek
@@ -41,12 +41,17 @@ def _size(axis: str | int, problem: Problem, truth: Any) -> int:
     return getattr(problem, axis) if axis in Problem._fields else len(getattr(truth, axis))
 
 
-def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool) -> dict[str, Any]:
+REVEAL = {"full": loops.reveal_all, "entries": loops.reveal_some}
+"""How policies are told more than what their action brought, by kind of feedback."""
+
+
+def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> dict[str, Any]:
     """What the names that are free in ``loops.play_bandit`` stand for, but for what allocates."""
-    duel = environment.FEEDBACK == "duel"
+    duel = kind == "duel"
     names = {
         "init": policy.init,
-        "act": action_rule(policy, environment.FEEDBACK),
+        "act": action_rule(policy, kind),
+        "reveal": REVEAL.get(kind, loops.pass_on),
         "learn": policy.learn,
         "place": loops.place_pair if duel else loops.place_arm,
         "start": getattr(environment, "start", loops.nothing),
@@ -60,6 +65,8 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool) -> 
         "watch": loops.nothing,
         "report": loops.nothing,
     }
+    if kind == "entries":
+        names["ask"] = policy.ask
     if counted:
         names |= {
             "watch": loops.watch_pair if duel else loops.watch_arm,
@@ -75,19 +82,22 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool) -> 
 
 
 def play_bandit(
-    policy: ModuleType, environment: ModuleType, counted: bool = False
+    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
 ) -> Callable[[Any, Any, Problem, Any, int, int, int, Any, Any, Any], None]:
-    """Bind the loop to one policy on one environment, uncompiled; `counted` records ``TALLIES`` and ``COUNTED`` too."""
+    """Bind the loop to one policy on one environment, uncompiled.
+
+    `counted` records ``TALLIES`` and ``COUNTED`` too; `kind` is the feedback, the environment's first unless given.
+    """
     world = allocate(environment) if hasattr(environment, "State") else loops.nothing
     names = {
         **vars(loops),
-        **bandit_names(policy, environment, counted),
+        **bandit_names(policy, environment, counted, kind or kinds(environment)[0]),
         "allocate": allocate(policy),
         "allocate_world": lambda truth, known: world(known, truth),
         "describe": lambda known: known._replace(features=known.features.copy()),
     }
-    if counted:
-        names["report"] = FunctionType(loops.report.__code__, names)
+    for bound in ("report", "reveal"):
+        names[bound] = FunctionType(names[bound].__code__, names)
     return FunctionType(loops.play_bandit.__code__, names)
 
 
