@@ -13,7 +13,6 @@ import pytest
 
 import prefsim as ps
 from prefsim import noise, registry
-from prefsim.bandit import Problem
 from prefsim.engines import numba as engine
 
 ARMS, RUNS, HORIZON, REPEATS = 10, 200, 10_000, 7
@@ -51,7 +50,7 @@ def jobs(policy):
     arguments = (truth.preference, truth.gap) if policy == "rucb" else (MEANS,)
 
     def engine_kernel():
-        play(entry.hyper({}), truth, Problem(ARMS, HORIZON), KEYS, 0, 0, RUNS, record, out, np.zeros(1, np.uint8))
+        play(entry.hyper({}), truth, bandit.problem(HORIZON), KEYS, 0, 0, RUNS, record, out, np.zeros(1, np.uint8))
         return out[:, 1, 0]
 
     def hand_kernel():

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from prefsim import noise, registry
-from prefsim.bandit import Problem
+from prefsim.bandit import Problem, kinds
 from prefsim.engines import reference
 from prefsim.experiment import MOST_ROUNDS, whole
+from prefsim.game import as_floats
 
 
 class Agent:
-    """One policy in the middle of its run; built by :func:`agent`.
+    """One policy in the middle of its run; built by :func:`agent` or :meth:`load`.
 
     Attributes
     ----------
@@ -23,22 +28,51 @@ class Agent:
         Rounds completed.
     """
 
-    def __init__(self, entry: registry.Algorithm, hyper: Any, problem: Problem, feedback: str, seed: int) -> None:
-        self._rule, self._hyper, self._problem, self._feedback = entry.module, hyper, problem, feedback
-        self._act = reference.action_rule(entry.module, feedback)
-        self._noise = noise.open_stream(*noise.stream_key(seed, "", "policy"), 0, 0)
-        self.state = reference.allocate(entry.module)(problem)
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        entry, self._hyper = registry.resolve("policies", settings["key"], settings["hyper"])
+        self._rule, self._feedback = entry.module, settings["feedback"]
+        told = settings["problem"]
+        features = np.zeros((told["arms"], told["dimension"]))
+        self._problem = Problem(features=features, **told)
+        self._act = reference.action_rule(entry.module, self._feedback)
+        self._noise = noise.open_stream(*noise.stream_key(settings["seed"], "", "policy"), 0, 0)
+        self.state = reference.allocate(entry.module)(self._problem)
         self.t = 0
         self._pending: Any = None
-        entry.module.init(hyper, self.state, problem)
+        self._described = told["dimension"] == 0
 
-    def act(self) -> int | tuple[int, int]:
-        """Choose the arm (or, for duels, the pair of arms) to play now; asking twice gives the same answer."""
+    def act(self, features: ArrayLike | None = None) -> int | tuple[int, int]:
+        """Choose the arm (or, for duels, the pair of arms) to play now; asking twice gives the same answer.
+
+        Parameters
+        ----------
+        features : array_like, shape (arms, dimension), optional
+            What describes the arms from this round on, for the policies that look at it.
+
+        Raises
+        ------
+        ValueError
+            If the policy needs features and never saw any, or their shape is wrong.
+        """
         if self._pending is None:
+            if features is not None:
+                self._describe(features)
+            if not self._described:
+                raise ValueError(f"{self._settings['key']} needs features of the arms; give them to act or to agent.")
             noise.seek(self._noise, self.t + 1)
             action = self._act(self._hyper, self.state, self._problem, self.t + 1, self._noise)
             self._pending = (int(action[0]), int(action[1])) if self._feedback == "duel" else int(action)
         return self._pending
+
+    def _describe(self, features: ArrayLike) -> None:
+        values = as_floats(features, "features")
+        if values.shape != self._problem.features.shape or not np.isfinite(values).all():
+            raise ValueError(
+                f"features must be finite, of shape (arms, dimension) = {self._problem.features.shape}; got {values.shape}."
+            )
+        self._problem.features[:] = values
+        self._described = True
 
     def learn(self, action: int | tuple[int, int], feedback: float) -> None:
         """Tell what happened.
@@ -48,7 +82,7 @@ class Agent:
         action : int or pair of int
             The action :meth:`act` returned.
         feedback : float
-            Reward in [0, 1]; for duels 1 if the first arm won and 0 if the second did.
+            Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did.
 
         Raises
         ------
@@ -61,29 +95,94 @@ class Agent:
         if played != self._pending:
             raise ValueError(f"action {action} is not the one act() returned, {self._pending}; play that one.")
         value = float(feedback) if isinstance(feedback, (bool, int, float, np.number, np.bool_)) else float("nan")
-        if not 0 <= value <= 1 or (self._feedback == "duel" and value not in (0.0, 1.0)):
-            wanted = "0 or 1, whether the first arm won" if self._feedback == "duel" else "a reward in [0, 1]"
+        unit = getattr(self._rule, "REWARDS", "") == "unit"
+        if self._feedback == "duel" and value not in (0.0, 1.0):
+            raise ValueError(f"feedback must be 0 or 1, whether the first arm won; got {feedback!r}.")
+        if not np.isfinite(value) or (unit and not 0 <= value <= 1):
+            wanted = "a reward in [0, 1]" if unit else "a finite reward"
             raise ValueError(f"feedback must be {wanted}; got {feedback!r}.")
         self.t += 1
         self._rule.learn(self._hyper, self.state, self._problem, self.t, self._pending, value)
         self._pending = None
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the agent to a file (NumPy's ``.npz``, no pickle), whole or not at all; :meth:`load` goes on from there."""
+        arrays = {f"state_{name}": array for name, array in self.state._asdict().items()}
+        progress = {"t": self.t, "pending": self._pending, "described": self._described}
+        words = json.dumps({**self._settings, **progress})
+        target = Path(path)
+        partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(partial, "wb") as stream:
+                np.savez(stream, settings=np.array(words), features=self._problem.features, **arrays)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
 
-def agent(key: str, arms: int, *, seed: int = 0, horizon: int | None = None, duels: bool = False, **hyper: Any) -> Agent:
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Agent:
+        """Read an agent written by :meth:`save`; it acts and learns as the one saved would have.
+
+        Raises
+        ------
+        ValueError
+            If the file holds no agent, or one whose rule has changed its state since.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+            settings = json.loads(str(content["settings"]))
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} holds no agent; files of agents are written by Agent.save.") from error
+        progress = {name: settings.pop(name) for name in ("t", "pending", "described")}
+        loaded = cls(settings)
+        for name, array in loaded.state._asdict().items():
+            saved = content.get(f"state_{name}")
+            if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
+                raise ValueError(f"{path} was written by another version of {settings['key']}, whose state differs in {name}.")
+            array[...] = saved
+        loaded._problem.features[:] = content["features"]
+        loaded.t, loaded._described = progress["t"], progress["described"]
+        pending = progress["pending"]
+        loaded._pending = tuple(pending) if isinstance(pending, list) else pending
+        return loaded
+
+
+def agent(
+    key: str,
+    arms: int | None = None,
+    *,
+    features: ArrayLike | None = None,
+    dimension: int = 0,
+    seed: int = 0,
+    horizon: int | None = None,
+    duels: bool = False,
+    deviation: float = 0.5,
+    norm: float = 1.0,
+    length: float = 1.0,
+    **hyper: Any,
+) -> Agent:
     """Start a policy for a live system.
 
     Parameters
     ----------
     key : str
         A bandit policy.
-    arms : int
-        Number of arms, at least 1 (2 for duels).
+    arms : int, optional
+        Number of arms, at least 1 (2 for duels); follows from `features` if they are given.
+    features : array_like, shape (arms, dimension), optional
+        What describes the arms, for the policies that look at it; :meth:`Agent.act` takes those of a round.
+    dimension : int
+        Numbers that describe an arm, if `features` come with the rounds only.
     seed : int
         Seed of the policy's own randomness.
     horizon : int, optional
         Number of rounds, for the policies that must know it.
     duels : bool
         For policies that play both kinds (``uniform``): name pairs of arms.
+    deviation, norm, length : float
+        Sub-Gaussian parameter of the rewards' noise (1/2 covers rewards in [0, 1]), bounds on the norms of a linear
+        parameter and of features.
     **hyper
         Hyperparameters that differ from the defaults.
 
@@ -102,16 +201,40 @@ def agent(key: str, arms: int, *, seed: int = 0, horizon: int | None = None, due
     >>> arm = live.act()
     >>> live.learn(arm, 1.0)
     """
-    entry = registry.algorithm("policies", key)
-    kinds = (entry.module.FEEDBACK,) if isinstance(entry.module.FEEDBACK, str) else entry.module.FEEDBACK
-    feedback = "duel" if duels or kinds == ("duel",) else "bandit"
-    if feedback not in kinds:
+    entry, _ = registry.resolve("policies", key, hyper)
+    accepted = kinds(entry.module)
+    feedback = "duel" if duels or accepted == ("duel",) else "bandit"
+    if feedback not in accepted:
         raise ValueError(f"{key} plays single arms, not duels; leave duels out.")
+    if features is not None:
+        shape = np.shape(features)
+        if len(shape) != 2 or (arms is not None and arms != shape[0]) or (dimension and dimension != shape[1]):
+            raise ValueError(f"features must have shape (arms, dimension); got {shape}.")
+        arms, dimension = shape
+    if arms is None:
+        raise ValueError("agent needs arms, the number of arms (or features, one row for each).")
     whole("arms", arms, 2 if feedback == "duel" else 1, None)
+    if getattr(entry.module, "SIDE", "") and not whole("dimension", dimension, 0, None):
+        raise ValueError(f"{key} looks at {entry.module.SIDE} of the arms; give agent features=..., or their dimension=....")
     if horizon is None and not getattr(entry.module, "ANYTIME", True):
         raise ValueError(f"{key} needs horizon, the number of rounds it will play; give horizon=....")
     rounds = whole("horizon", horizon, 1, MOST_ROUNDS) if horizon is not None else 0
-    return Agent(entry, entry.hyper(hyper), Problem(int(arms), rounds), feedback, whole("seed", seed, 0, None))
+    for name, value in (("deviation", deviation), ("norm", norm), ("length", length)):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a finite number above 0; got {value!r}.")
+    told = {"deviation": float(deviation), "norm": float(norm), "length": float(length), "dimension": int(dimension)}
+    settings = {
+        "key": key,
+        "hyper": hyper,
+        "feedback": feedback,
+        "seed": whole("seed", seed, 0, None),
+        "problem": {"arms": int(arms), "horizon": rounds, **told},
+    }
+    live = Agent(settings)
+    if features is not None:
+        live._describe(features)
+    live._rule.init(live._hyper, live.state, live._problem)
+    return live
 
 
 __all__ = ["Agent", "agent"]

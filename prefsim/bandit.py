@@ -12,12 +12,29 @@ from prefsim.game import as_floats
 
 
 class Problem(NamedTuple):
-    """What a policy may know before it plays."""
+    """What a policy may know."""
 
     arms: int
     """Number of arms."""
-    horizon: int
+    horizon: int = 0
     """Number of rounds, 0 if unknown."""
+    deviation: float = 0.5
+    """Sub-Gaussian parameter of a reward's noise; 1/2 covers rewards in [0, 1]."""
+    norm: float = 1.0
+    """Bound on the Euclidean norm of a linear environment's parameter."""
+    length: float = 1.0
+    """Bound on the Euclidean norm of a feature vector."""
+    dimension: int = 0
+    """Numbers that describe an arm, 0 where nothing does."""
+    hints: Any = np.zeros(0)
+    """What else the environment tells: constants its file documents under ``HINTS``."""
+    features: Any = np.zeros((1, 0))
+    """What describes the arms, shape (arms, dimension); in changing contexts, those of the round being played."""
+
+
+def kinds(module: Any) -> tuple[str, ...]:
+    """Kinds of feedback a policy learns from, or an environment gives."""
+    return (module.FEEDBACK,) if isinstance(module.FEEDBACK, str) else tuple(module.FEEDBACK)
 
 
 class Bandit:
@@ -32,9 +49,17 @@ class Bandit:
     arms : int
         Number of arms.
     normalisation : str
-        Which regret ``regret`` is: ``"pseudo"``, ``"duel_average"``, ``"copeland"``.
+        Which regret ``regret`` is: ``"pseudo"``, ``"realised"``, ``"duel_average"``, ``"copeland"``, ``"borda"``, ....
     names : sequence of str, optional
         Names of the arms.
+    deviation, norm, length : float
+        What a policy is told of the noise, the parameter and the features (:class:`Problem`).
+    dimension : int
+        Length of the vectors that describe the arms, 0 if none do.
+    hints : sequence of float
+        Constants that policies of one kind of environment are told.
+    feedback : sequence of str, optional
+        Kinds of feedback it gives, where that is less than its environment can.
     """
 
     def __init__(
@@ -45,13 +70,27 @@ class Bandit:
         *,
         normalisation: str,
         names: Sequence[str] | None = None,
+        deviation: float = 0.5,
+        norm: float = 1.0,
+        length: float = 1.0,
+        dimension: int = 0,
+        hints: Sequence[float] = (),
+        feedback: Sequence[str] | None = None,
     ) -> None:
         self.environment = environment
         self.truth = type(truth)(*(np.ascontiguousarray(field, dtype=np.float64) for field in truth))
         self.arms = arms
         self.normalisation = normalisation
         self.names = tuple(names) if names is not None else None
+        self.known = {"deviation": deviation, "norm": norm, "length": length, "dimension": dimension}
+        self.hints = np.array(hints, dtype=np.float64)
+        self.feedback = tuple(feedback) if feedback is not None else None
         self.recipe: Mapping[str, Any] | None = None
+
+    def problem(self, horizon: int = 0) -> Problem:
+        """What a policy is told before the first round."""
+        features = np.zeros((self.arms, int(self.known["dimension"])))
+        return Problem(arms=self.arms, horizon=horizon, hints=self.hints, features=features, **self.known)  # type: ignore[arg-type]
 
     @property
     def instances(self) -> int:

@@ -25,6 +25,29 @@ _SIGNATURES = {
     },
 }
 
+_OPTIONAL = {
+    "policies": {
+        "regret_bound": ("hyper", "truth", "problem", "t"),
+        "regret_slope": ("hyper", "truth", "problem"),
+        "recommend": ("hyper", "state", "problem", "t"),
+        "ask": ("hyper", "state", "problem", "t", "action", "noise", "wanted"),
+    },
+    "bandits": {
+        "feedback": ("truth", "world", "action", "t", "noise"),
+        "regrets": ("truth", "world", "action", "t", "signal"),
+        "start": ("truth", "world", "problem", "noise"),
+        "observe": ("truth", "world", "t", "noise"),
+        "tallies": ("truth", "world", "plays", "t"),
+    },
+}
+"""Functions that need not be there, but must look like this if they are."""
+
+_COMPANIONS = {
+    "policies": {"regret_bound": "BOUND_COVERS", "regret_slope": "SLOPE_COVERS"},
+    "bandits": {"tallies": "TALLIES", "observe": "State", "start": "State"},
+}
+"""What a file that defines the function must define too."""
+
 
 def check(kind: str, key: str, module: ModuleType) -> None:
     """Refuse a file that lacks part of its kind's contract; ``docs/extending.md`` has the contracts.
@@ -38,7 +61,8 @@ def check(kind: str, key: str, module: ModuleType) -> None:
     if not (module.__doc__ or "").strip():
         raise ValueError(f"{where} needs a docstring: what it is, its recursion or answer, and the source.")
     stepping = kind == "solvers" and hasattr(module, "step")
-    for function, arguments in (_STEP if stepping else _SIGNATURES.get(kind, {})).items():
+    optional = {f: a for f, a in _OPTIONAL.get(kind, {}).items() if hasattr(module, f)}
+    for function, arguments in {**(_STEP if stepping else _SIGNATURES.get(kind, {})), **optional}.items():
         given = getattr(module, function, None)
         signature = f"{function}({', '.join(arguments)})"
         if not callable(given):
@@ -46,6 +70,9 @@ def check(kind: str, key: str, module: ModuleType) -> None:
         names = tuple(inspect.signature(given).parameters)
         if len(names) != len(arguments):
             raise ValueError(f"{where} defines {function}({', '.join(names)}); the contract is {signature}.")
+    for function, companion in _COMPANIONS.get(kind, {}).items():
+        if hasattr(module, function) and not hasattr(module, companion) and not hasattr(module, "REDUCTION"):
+            raise ValueError(f"{where} defines {function}, so it must define {companion} too; see docs/extending.md.")
     needed = {"solvers": ["Hyper"], "policies": ["Hyper", "State", "FEEDBACK"], "claims": ["CLAIMS"]}.get(kind, [])
     for name in [*needed, *(["State"] if stepping else [])]:
         if not hasattr(module, name):

@@ -98,7 +98,9 @@ def _setting(text: str, item: str) -> tuple[str, Any]:
         if not equals:
             raise ValueError
         word = value.strip()
-        return name.strip(), {"true": True, "false": False}[word] if word in ("true", "false") else float(word)
+        if word.isidentifier() and word not in ("inf", "nan"):
+            return name.strip(), {"true": True, "false": False}.get(word, word)
+        return name.strip(), float(word)
     except ValueError:
         raise ValueError(f"cannot read {text!r} in {item!r}; write settings as key:step=0.1,other=2.") from None
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim.noise import beta, normal, uniform
+from prefsim.vectors import cholesky, dot, invert, multiply, quadratic, rank_one
 
 Array = Any
 """An array of any supported library; rules never look inside."""
@@ -24,21 +25,27 @@ __all__ = [
     "bernoulli_kl",
     "best_reply",
     "beta",
+    "cholesky",
     "choose",
     "clip",
     "column",
+    "dot",
     "every",
     "exp",
     "floats",
     "integers",
+    "invert",
     "kl",
     "log",
     "log_normalize",
     "logsumexp",
+    "multiply",
     "normal",
     "normalize",
     "positive_part",
     "project_simplex",
+    "quadratic",
+    "rank_one",
     "softmax",
     "span",
     "uniform",

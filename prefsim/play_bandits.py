@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from prefsim import noise, registry
-from prefsim.bandit import Bandit, Problem
+from prefsim.bandit import Bandit, kinds
 from prefsim.engines import load_engine
+from prefsim.engines.loops import COUNTED
 from prefsim.experiment import Experiment
 
 LONG = 50_000_000
@@ -22,31 +23,25 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     """Simulate every policy; arrays (algorithm, instance, run, t) by metric, with bounds and slopes where they apply."""
     bandit: Bandit = experiment.problem
     environment = registry.load("bandits", bandit.environment)
-    if environment.FEEDBACK == "duel" and bandit.arms < 2:
+    if "duel" in kinds(environment) and bandit.arms < 2:
         raise ValueError("a duel needs at least two arms; this problem has one.")
-    wanted = experiment.chosen_metrics(["regret"], environment.METRICS)
+    measured = [*environment.METRICS, *getattr(environment, "TALLIES", ()), *COUNTED]
+    wanted = experiment.chosen_metrics(["regret"], measured)
+    counted = not set(wanted) <= set(environment.METRICS)
     rules = []
     for spec in experiment.algorithms:
-        entry = registry.algorithm("policies", spec.key)
-        accepted = entry.module.FEEDBACK
-        if environment.FEEDBACK not in ((accepted,) if isinstance(accepted, str) else accepted):
-            raise ValueError(f"{spec.key} learns from {accepted} feedback, but {bandit!r} gives {environment.FEEDBACK}.")
-        if getattr(entry.module, "REWARDS", "") == "unit" and getattr(environment, "REWARDS", "") not in ("unit", "bernoulli"):
-            raise ValueError(
-                f"{spec.key} needs rewards in [0, 1], which {bandit!r} does not promise; an environment file with such "
-                'rewards says REWARDS = "unit".'
-            )
-        rules.append((entry.module, entry.hyper(spec.hyper)))
+        entry, hyper = registry.resolve("policies", spec.key, spec.hyper)
+        rules.append((entry.module, hyper, _agreed(spec.key, entry.module, bandit, environment)))
     key = [noise.stream_key(experiment.seed, experiment.name, s) for s in ("environment", "policy", "order")]
     keys = np.array(key, dtype=np.uint64).ravel()
     times = experiment.times
-    problem = Problem(bandit.arms, experiment.horizon)
+    problem = bandit.problem(experiment.horizon)
     backend = load_engine(engine)
-    shape = (bandit.instances, experiment.runs, len(times), len(environment.METRICS))
+    shape = (bandit.instances, experiment.runs, len(times), len(measured if counted else environment.METRICS))
     values = np.zeros((len(rules), *shape))
     with _progress(len(rules) * bandit.instances * experiment.runs, experiment.horizon) as progress:
-        for a, (policy, hyper) in enumerate(rules):
-            play = backend.play_bandit(policy, environment)
+        for a, (policy, hyper, kind) in enumerate(rules):
+            play = backend.play_bandit(policy, environment, counted, kind)
             for i in range(bandit.instances):
                 arguments = (hyper, _instance(bandit, i), problem, keys, i)
                 out = values[a, i]
@@ -58,43 +53,79 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
                     work(0, experiment.runs, np.zeros(1, np.uint8))
                 else:
                     backend.parallel(work, experiment.runs, progress)
-    index = [environment.METRICS.index(name) for name in wanted]
+    index = [measured.index(name) for name in wanted]
     variables: dict[str, Any] = {name: values[..., m] for name, m in zip(wanted, index, strict=True)}
     variables.update(_regret_theory(bandit, environment, rules, experiment, times))
     return variables
+
+
+def _agreed(key: str, policy: Any, bandit: Bandit, environment: Any) -> str:
+    """The kind of feedback a policy is given; refuses one on an environment that does not give what it learns from."""
+    offered = bandit.feedback or kinds(environment)
+    agreed = [kind for kind in kinds(policy) if kind in offered]
+    if not agreed:
+        learns, gives = " or ".join(kinds(policy)), " or ".join(offered)
+        raise ValueError(f"{key} learns from {learns} feedback, but {bandit!r} gives {gives}.")
+    if getattr(policy, "REWARDS", "") == "unit" and getattr(environment, "REWARDS", "") not in ("unit", "bernoulli"):
+        raise ValueError(
+            f"{key} needs rewards in [0, 1], which {bandit!r} does not promise; an environment file with such "
+            'rewards says REWARDS = "unit".'
+        )
+    needed, given = getattr(policy, "SIDE", ""), getattr(environment, "SIDE", "")
+    if needed and needed != given:
+        raise ValueError(
+            f"{key} needs {needed} of the arms, but {bandit!r} gives {given or 'none'}; an environment file that gives "
+            f'them says SIDE = "{needed}".'
+        )
+    if getattr(policy, "HINTS", "") and getattr(policy, "HINTS", "") != getattr(environment, "HINTS", ""):
+        raise ValueError(f"{key} is for {policy.HINTS}, whose constants it must be told; {bandit!r} is something else.")
+    return agreed[0]
 
 
 def _instance(bandit: Bandit, i: int) -> Any:
     return type(bandit.truth)(*(field[i] for field in bandit.truth))
 
 
-def _regret_theory(bandit: Bandit, environment: Any, rules: list[Any], experiment: Experiment, times: Any) -> dict[str, Any]:
-    """Bounds and slopes beside the data, where they apply.
+INCLUDES = {
+    "unit": {"bernoulli"},
+    "subgaussian": {"unit", "bernoulli", "linear"},
+    "adversarial": {"unit", "bernoulli"},
+    "contextual": {"linear"},
+}
+"""Settings whose theorems hold in others too."""
 
-    They speak of regret against a best (Condorcet) arm; bounds are for rewards in [0, 1] or duels, slopes for Bernoulli
-    rewards or duels.
-    """
-    duels, rewards = environment.FEEDBACK == "duel", getattr(environment, "REWARDS", "")
-    if bandit.normalisation not in ("pseudo", "duel_average") or not hasattr(bandit.truth, "gap"):
-        return {}
+
+def setting(bandit: Bandit, environment: Any) -> str:
+    """Name of the setting a theorem must cover: what the rewards are like, or which regret a duel is charged."""
+    if "duel" in kinds(environment):
+        return bandit.normalisation
+    if bandit.normalisation not in ("pseudo", "realised"):
+        return ""
+    return str(getattr(environment, "SETTING", getattr(environment, "REWARDS", "")))
+
+
+def covers(settings: str | tuple[str, ...], where: str) -> bool:
+    """Whether theorems for `settings` hold in the setting `where`."""
+    names = (settings,) if isinstance(settings, str) else settings
+    return any(where == name or where in INCLUDES.get(name, ()) for name in names)
+
+
+def _regret_theory(bandit: Bandit, environment: Any, rules: list[Any], experiment: Experiment, times: Any) -> dict[str, Any]:
+    """Bounds and slopes beside the data, where the setting is one they cover."""
+    where, problem = setting(bandit, environment), bandit.problem(experiment.horizon)
     count = (len(rules), bandit.instances)
-    bound, upper = np.full((*count, len(times)), np.nan), np.full(count, np.nan)
-    for a, (policy, hyper) in enumerate(rules):
-        for i in range(bandit.instances):
-            truth = _instance(bandit, i)
-            if hasattr(policy, "regret_bound") and (duels or rewards in ("unit", "bernoulli")):
-                bound[a, i] = policy.regret_bound(hyper, truth, experiment.horizon, times)
-            if hasattr(policy, "regret_slope") and (duels or rewards == "bernoulli"):
-                upper[a, i] = policy.regret_slope(hyper, truth)
-    theory: dict[str, Any] = {}
-    if np.isfinite(bound).any():
-        theory["regret_bound"] = bound
-    if np.isfinite(upper).any():
-        theory["regret_slope_upper"] = upper
-    if hasattr(environment, "regret_slope_lower"):
-        lower = np.array([environment.regret_slope_lower(_instance(bandit, i)) for i in range(bandit.instances)])
-        theory["regret_slope_lower"] = np.broadcast_to(lower, count)
-    return theory
+    bound, upper, lower = np.full((*count, len(times)), np.nan), np.full(count, np.nan), np.full(count, np.nan)
+    for i in range(bandit.instances):
+        truth = _instance(bandit, i)
+        for a, (policy, hyper, _) in enumerate(rules):
+            if covers(getattr(policy, "BOUND_COVERS", ()), where):
+                bound[a, i] = policy.regret_bound(hyper, truth, problem, times)
+            if covers(getattr(policy, "SLOPE_COVERS", ()), where):
+                upper[a, i] = policy.regret_slope(hyper, truth, problem)
+        if bandit.normalisation in ("pseudo", "duel_average") and hasattr(environment, "regret_slope_lower"):
+            lower[:, i] = environment.regret_slope_lower(truth)
+    theory = {"regret_bound": bound, "regret_slope_upper": upper, "regret_slope_lower": lower}
+    return {name: values for name, values in theory.items() if np.isfinite(values).any()}
 
 
 @contextmanager

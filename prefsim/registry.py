@@ -14,13 +14,14 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from prefsim.contracts import check
+from prefsim.reductions import over
 
 KINDS = ("games", "solvers", "bandits", "policies", "claims")
 _SINGULAR = {"games": "game", "solvers": "solver", "bandits": "bandit", "policies": "policy", "claims": "claim"}
@@ -106,6 +107,8 @@ def load(kind: str, key: str) -> ModuleType:
         module = importlib.import_module(f"{package}.{kind}.{key}")
     except (SyntaxError, ImportError, NameError) as error:
         raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}.") from error
+    if kind == "policies" and hasattr(module, "LEARNER"):
+        module = over(module, load(kind, module.LEARNER))
     check(kind, key, module)
     return module
 
@@ -253,6 +256,21 @@ class Families(ModuleType):
 
     def __dir__(self) -> list[str]:
         return keys(self.__name__.rsplit(".", 1)[-1])
+
+
+def resolve(kind: str, key: str, given: Mapping[str, Any]) -> tuple[Algorithm, Any]:
+    """Look up an algorithm and fill its hyperparameters; a policy over policies takes the inner one's name as ``learner``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming what cannot be used.
+    """
+    entry, given = algorithm(kind, key), dict(given)
+    if "learner" in given and hasattr(entry.module, "LEARNER"):
+        learner = algorithm("policies", given.pop("learner")).module
+        entry = replace(entry, module=over(sys.modules[entry.module.REDUCTION], learner), parameters=learner.Hyper)
+    return entry, entry.hyper(given)
 
 
 def list_algorithms() -> dict[str, str]:

@@ -40,18 +40,19 @@ def _digest(module: ModuleType) -> str:
 
 def sources(experiment: Experiment) -> dict[str, str]:
     """Hashes of the source files a result depends on."""
-    from prefsim import equilibrium, metrics, noise, ops
+    from prefsim import equilibrium, metrics, noise, ops, vectors
     from prefsim.engines import loops
 
     modules = {m.__name__: m for m in (ops, noise, loops)}
     for spec in experiment.algorithms:
-        rule = registry.algorithm(experiment.kind, spec.key).module
-        modules[rule.__name__] = rule
+        rule = registry.resolve(experiment.kind, spec.key, spec.hyper)[0].module
+        learner = sys.modules[rule.Hyper.__module__]  # the rule itself, unless it plays copies of another
+        modules.update({m.__name__: m for m in (rule, learner)})
     if experiment.kind == "solvers":
         modules.update({m.__name__: m for m in (metrics, equilibrium)})
     else:
         environment = registry.load("bandits", experiment.problem.environment)
-        modules[environment.__name__] = environment
+        modules.update({m.__name__: m for m in (environment, vectors)})
     return {name: _digest(module) for name, module in sorted(modules.items())}
 
 

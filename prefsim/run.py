@@ -113,7 +113,7 @@ def _label(
         coords["gradients"] = (("algorithm", "t"), gradients, {"long_name": "gradients", "units": "win-rate vectors"})
         coords["queries"] = (("algorithm", "t"), queries, {"long_name": "preference queries", "units": feedback.unit})
     coords["key"] = ("algorithm", [spec.key for spec in experiment.algorithms])
-    filled = [registry.algorithm(experiment.kind, s.key).hyper(s.hyper)._asdict() for s in experiment.algorithms]
+    filled = [registry.resolve(experiment.kind, s.key, s.hyper)[1]._asdict() for s in experiment.algorithms]
     for spec, values in zip(experiment.algorithms, filled, strict=True):
         if len(set(steps.get(spec.label, []))) == 1:
             values["step"] = steps[spec.label][0]

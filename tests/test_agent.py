@@ -2,40 +2,81 @@
 
 import numpy as np
 import pytest
+from arenas import PROBLEMS, kinds
 
 import prefsim as ps
 from prefsim import noise, registry
+from prefsim.engines import reference
 
-POLICIES = sorted(registry.algorithms("policies"))
+CASES = [(policy, kind) for policy in sorted(registry.algorithms("policies")) for kind in kinds(policy)]
+LIVE = {"bandit": "ties and certainty", "duel": "no winner", "bandit with features": "contexts"}
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_agent_plays_the_simulated_run(policy):
-    """Drive the agent by hand on the environment's own noise and arm order: the regret must be the simulated one."""
-    kinds = registry.algorithm("policies", policy).module.FEEDBACK
-    duel = kinds == "duel"
-    problem = ps.bandits.cyclic4() if duel else ps.bandits.bernoulli([0.3, 0.6, 0.5])
+def simulate(live, policy, problem, horizon, checkpoint=None):
+    """Drive the agent by hand on the environment's own noise and arm order; cumulative regret at the end."""
     environment = registry.load("bandits", problem.environment)
     truth = environment.Truth(*(field[0] for field in problem.truth))
-    horizon = 120
-    simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
-    live = ps.agent(policy, problem.arms, seed=4, horizon=horizon)
+    told = problem.problem(horizon)
+    world = reference.allocate(environment)(told, truth) if hasattr(environment, "State") else ()
     shuffle = noise.open_stream(*noise.stream_key(4, "", "order"), 0, 0)
     order = np.arange(problem.arms)
     for i in range(problem.arms - 1, 0, -1):
         j = int(noise.uniform(shuffle) * (i + 1))
         order[i], order[j] = order[j], order[i]
-    world = noise.open_stream(*noise.stream_key(4, "", "environment"), 0, 0)
+    nature = noise.open_stream(*noise.stream_key(4, "", "environment"), 0, 0)
+    if hasattr(environment, "start"):
+        environment.start(truth, world, told, nature)
     total = 0.0
     for t in range(1, horizon + 1):
-        noise.seek(world, t)
-        action = live.act()
+        noise.seek(nature, t)
+        features = None
+        if hasattr(environment, "observe"):
+            environment.observe(truth, world, t, nature)
+            features = world.features[order]
+        action = live.act(features) if features is not None else live.act()
         assert live.act() == action
-        played = (order[action[0]], order[action[1]]) if duel else order[action]
-        live.learn(action, environment.feedback(truth, played, t, world))
-        total += environment.regrets(truth, played)[0]
+        if t == horizon // 2 and checkpoint is not None:
+            live.save(checkpoint)
+            live = ps.Agent.load(checkpoint)
+        played = (order[action[0]], order[action[1]]) if isinstance(action, tuple) else order[action]
+        signal = environment.feedback(truth, world, played, t, nature)
+        live.learn(action, signal)
+        total += environment.regrets(truth, world, played, t, signal)[0]
     assert live.t == horizon
-    assert total == simulated.regret.values[0, 0, 0, -1]
+    return total
+
+
+@pytest.mark.parametrize(("policy", "kind"), CASES)
+def test_agent_plays_the_simulated_run(policy, kind, tmp_path):
+    """The regret must be the simulated one, also when the agent is written to a file and read again on the way."""
+    problem = PROBLEMS[kind][LIVE[kind]]
+    horizon = 120
+    simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
+    settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known}
+    for checkpoint in (None, tmp_path / "agent.npz"):
+        live = ps.agent(policy, problem.arms, **settings)
+        assert simulate(live, policy, problem, horizon, checkpoint) == simulated.regret.values[0, 0, 0, -1]
+
+
+def test_agent_looks_at_features():
+    vectors = [[1.0, 0.0], [0.0, 1.0]]
+    live = ps.agent("linucb", features=vectors, horizon=50)
+    live.learn(live.act(), 0.3)
+    with pytest.raises(ValueError, match="features of the arms"):
+        ps.agent("linucb", arms=2, horizon=50)
+    blind = ps.agent("linucb", arms=2, dimension=2, horizon=50)
+    with pytest.raises(ValueError, match="linucb needs features"):
+        blind.act()
+    with pytest.raises(ValueError, match=r"shape \(arms, dimension\) = \(2, 2\)"):
+        blind.act([[1.0, 2.0, 3.0]])
+    assert blind.act(vectors) in (0, 1)
+
+
+def test_files_that_hold_no_agent_are_refused(tmp_path):
+    path = tmp_path / "agent.npz"
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(ValueError, match="holds no agent"):
+        ps.Agent.load(path)
 
 
 def test_uniform_names_pairs_for_duels():
@@ -52,7 +93,7 @@ def test_agent_refuses():
         ps.agent("ucb1", arms=3, duels=True)
     with pytest.raises(ValueError, match="did you mean 'ucb1'"):
         ps.agent("ucb2", arms=3)
-    live = ps.agent("ucb1", arms=3)
+    live = ps.agent("thompson", arms=3)
     with pytest.raises(ValueError, match="learn without act"):
         live.learn(0, 1.0)
     arm = live.act()

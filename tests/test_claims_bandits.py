@@ -5,6 +5,7 @@ import pytest
 
 import prefsim as ps
 from prefsim import registry
+from prefsim.bandit import Problem
 from prefsim.bandits.dueling import regret_slope_lower
 from prefsim.claim import check, select
 from prefsim.claims import _regret, double_thompson, dueling, exp3
@@ -28,20 +29,20 @@ def test_claim_holds_and_its_controls_fail(claim):
 
 
 def test_bounds_have_the_printed_values():
-    assert ucb1_rule.regret_bound(ucb1_rule.Hyper(), HARD, 0, 1e6) == pytest.approx(9951, abs=0.5)
-    assert exp3_rule.regret_bound(exp3_rule.Hyper(), HARD, 1e6, 1e6) == pytest.approx(6786, abs=0.5)
-    assert thompson_rule.regret_slope((), HARD) == pytest.approx(44.70, abs=0.005)
-    assert np.isnan(ucb1_rule.regret_bound(ucb1_rule.Hyper(1.0), HARD, 0, [10, 100])).all()
+    assert ucb1_rule.regret_bound(ucb1_rule.Hyper(), HARD, Problem(10), 1e6) == pytest.approx(9951, abs=0.5)
+    assert exp3_rule.regret_bound(exp3_rule.Hyper(), HARD, Problem(10, 10**6), 1e6) == pytest.approx(6786, abs=0.5)
+    assert thompson_rule.regret_slope((), HARD, None) == pytest.approx(44.70, abs=0.005)
+    assert np.isnan(ucb1_rule.regret_bound(ucb1_rule.Hyper(1.0), HARD, Problem(10), [10, 100])).all()
     alone = _regret.truths(ps.bandits.bernoulli([0.5]))[0]
-    assert exp3_rule.regret_bound(exp3_rule.Hyper(), alone, 100, np.array([0, 100])).tolist() == [0, 0]
+    assert exp3_rule.regret_bound(exp3_rule.Hyper(), alone, Problem(1, 100), np.array([0, 100])).tolist() == [0, 0]
 
 
 def test_double_thompson_coefficient_by_hand():
     truth = _regret.truths(ps.bandits.dueling([[0.5, 0.7], [0.3, 0.5]]))[0]
     entropy = 0.3 * np.log(0.6) + 0.7 * np.log(1.4)
     expected = 0.1 * (4 * 0.6 / 0.04 + 1 / entropy)
-    assert double_thompson_rule.regret_slope(double_thompson_rule.Hyper(0.6), truth) == pytest.approx(expected)
-    assert rucb_rule.regret_slope(rucb_rule.Hyper(0.6), truth) == pytest.approx(2 * 0.6 / 0.2)
+    assert double_thompson_rule.regret_slope(double_thompson_rule.Hyper(0.6), truth, None) == pytest.approx(expected)
+    assert rucb_rule.regret_slope(rucb_rule.Hyper(0.6), truth, None) == pytest.approx(2 * 0.6 / 0.2)
 
 
 def test_no_lower_bound_without_a_condorcet_winner():
@@ -55,7 +56,7 @@ def test_uniform_pairs_cost_the_mean_gap_exactly():
     environment = registry.load("bandits", "dueling")
     for build, row in dueling.PRINTED.items():
         truth, arms = _regret.truths(build())[0], build().arms
-        costs = [environment.regrets(truth, (i, j))[0] for i in range(arms) for j in range(arms)]
+        costs = [environment.regrets(truth, (), (i, j), 1, 0.0)[0] for i in range(arms) for j in range(arms)]
         assert np.mean(costs) == pytest.approx(float(row[0]), abs=0.5 * 10.0 ** -len(row[0].split(".")[1]))
 
 

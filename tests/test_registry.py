@@ -246,12 +246,12 @@ def gauss(means=(3.0, 0.0)):
     return Bandit("gauss", Truth(mean, mean.max() - mean), len(means), normalisation="pseudo")
 
 
-def feedback(truth, action, t, noise):
+def feedback(truth, world, action, t, noise):
     """Reward."""
     return truth.means[action] + normal(noise)
 
 
-def regrets(truth, action):
+def regrets(truth, world, action, t, signal):
     """Gap."""
     return (truth.gap[action],)
 '''

@@ -42,11 +42,11 @@ def bernoulli(means: ArrayLike) -> Bandit:
     return Bandit("bernoulli", Truth(mean, mean.max(-1, keepdims=True) - mean), mean.shape[-1], normalisation="pseudo")
 
 
-def feedback(truth, action, t, noise):
+def feedback(truth, world, action, t, noise):
     """Reward of the played arm."""
     return 1.0 if uniform(noise) < truth.means[action] else 0.0
 
 
-def regrets(truth, action):
+def regrets(truth, world, action, t, signal):
     """Pseudo-regret of the round."""
     return (truth.gap[action],)

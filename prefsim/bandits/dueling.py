@@ -67,12 +67,12 @@ def dueling(preference: ArrayLike, names: Sequence[str] | None = None) -> Bandit
     return Bandit("dueling", Truth(matrix, gap), arms, normalisation=normalisation, names=names)
 
 
-def feedback(truth, action, t, noise):
+def feedback(truth, world, action, t, noise):
     """1 if the first arm of the pair wins, else 0."""
     return 1.0 if uniform(noise) < truth.preference[action[0], action[1]] else 0.0
 
 
-def regrets(truth, action):
+def regrets(truth, world, action, t, signal):
     """Average, strong and weak regret of the round."""
     first = truth.gap[action[0]]
     second = truth.gap[action[1]]

@@ -90,7 +90,7 @@ def bound_evidence(
     for bandit in bandits:
         times, curves = regret(with_feedback(bandit, feedback), policy, horizon, runs, record, **hyper)
         measured.append(curves)
-        bound += [rule.regret_bound(rule.Hyper(), truth, horizon, times) for truth in truths(bandit)]
+        bound += [rule.regret_bound(rule.Hyper(), truth, bandit.problem(horizon), times) for truth in truths(bandit)]
     return Evidence(np.concatenate(measured, axis=1), np.array(bound), times=times, confidence=CONFIDENCE, label="regret")
 
 

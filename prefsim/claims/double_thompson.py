@@ -42,7 +42,7 @@ def log_slope(budget: str, feedback: str = "true") -> Evidence:
     """Slope of the last decade on the arXiv matrix, against both bounds."""
     bandit = arxiv_six_rankers()
     truth = truths(bandit)[0]
-    upper, lower = rule.regret_slope(rule.Hyper(), truth), RESOLUTION[budget] * regret_slope_lower(truth)
+    upper, lower = rule.regret_slope(rule.Hyper(), truth, None), RESOLUTION[budget] * regret_slope_lower(truth)
     measured = slopes([bandit], "double_thompson", *SLOPE_SIZES[budget], feedback)
     return Evidence(measured, upper, lower, confidence=CONFIDENCE, label="slope of the regret in ln t")
 

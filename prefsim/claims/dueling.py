@@ -57,7 +57,7 @@ def coefficients(budget: str, opponents: str = "stronger") -> Evidence:
         worse = truth.gap > 0
         only = float((truth.gap[worse] / (2 * bernoulli_kl(0.5 - truth.gap[worse], 0.5))).sum())
         optimal = only if opponents == "winner" else regret_slope_lower(truth)
-        computed = (truth.gap.mean(), only, optimal, rucb.regret_slope(rucb.Hyper(alpha=0.51), truth))
+        computed = (truth.gap.mean(), only, optimal, rucb.regret_slope(rucb.Hyper(alpha=0.51), truth, None))
         deviation.append([abs(value - float(digits)) for value, digits in zip(computed, row, strict=True)])
         allowed.append([0.5 * 10.0 ** -len(digits.split(".")[1]) for digits in row])
     return Evidence(deviation, allowed, label="deviation from the printed coefficient")

@@ -23,7 +23,7 @@ def log_slope(budget: str, feedback: str = "true") -> Evidence:
     """Slope of the last decade on the four printed matrices, against both bounds."""
     bandits = [arxiv_six_rankers(), cyclic4(), arithmetic8(), mslr5()]
     truth = [truths(bandit)[0] for bandit in bandits]
-    upper = [rule.regret_slope(rule.Hyper(), t) for t in truth]
+    upper = [rule.regret_slope(rule.Hyper(), t, None) for t in truth]
     lower = [RESOLUTION[budget] * regret_slope_lower(t) for t in truth]
     measured = slopes(bandits, "rucb", *SIZES[budget], feedback)
     return Evidence(measured, upper, lower, confidence=CONFIDENCE, label="slope of the regret in ln t")

@@ -19,7 +19,7 @@ SIZES = {"fast": (100_000, 40), "paper": (1_000_000, 200)}
 def log_slope(budget: str, feedback: str = "true") -> Evidence:
     """Slope of the last decade against the Lai-Robbins coefficient, from both sides."""
     bandit = bernoulli(MEANS)
-    coefficient = rule.regret_slope(rule.Hyper(), truths(bandit)[0])
+    coefficient = rule.regret_slope(rule.Hyper(), truths(bandit)[0], None)
     measured = slopes([bandit], "thompson", *SIZES[budget], feedback)
     lower = RESOLUTION[budget] * coefficient
     return Evidence(measured, coefficient, lower, confidence=CONFIDENCE, label="slope of the regret in ln t")

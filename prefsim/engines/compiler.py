@@ -23,7 +23,7 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
-from prefsim import bandit, noise, ops
+from prefsim import bandit, noise, ops, reductions
 from prefsim.engines import loops, numba_ops
 
 
@@ -114,7 +114,7 @@ def compile_runner(
     options : dict
         How the functions in `names` compile.
     """
-    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit)}
+    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit, reductions)}
     constants: list[str] = []
     imports = []
     for name, value in names.items():

@@ -5,6 +5,7 @@ Runners release the GIL and work on ranges of runs, so threads share the work an
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,33 +80,55 @@ _ORACLE = {"open_stream": noise.open_stream, "seek": noise.seek, "estimate": fee
 _NOISE = {"open_stream": noise.open_stream, "seek": noise.seek, "uniform": noise.uniform}
 
 
-@cache
-def _bandit_runner(policy: ModuleType, environment: ModuleType) -> Any:
-    shapes = {"float64": "np.float64", "int64": "np.int64"}
+def _allocation(rule: Any) -> str:
+    """Text that makes the arrays of a rule's ``State``; sizes as in :func:`prefsim.engines.reference.allocate`."""
+    types = {"float64": "np.float64", "int64": "np.int64"}
     fields = []
-    for kind, shape in policy.State._field_defaults.values():
-        size = ", ".join(f"problem.{a}" if isinstance(a, str) else str(a) for a in shape)
-        fields.append(f"np.zeros(({size},), {shapes[kind]})")
-    header = f"@njit(forceinline=True, {INNER})\ndef allocate(problem):\n    return State({', '.join(fields)})\n"
-    worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
-    entry = (
-        f"def run(hyper, {worlds}, arms, horizon, keys, instance, first, last, record, out, halt):\n"
-        f"    play_bandit({_literal(policy.Hyper, 'hyper')}, Truth({worlds}), Problem(arms, horizon),\n"
-        "                keys, instance, first, last, record, out, halt)\n"
-    )
+    for kind, shape in rule.State._field_defaults.values():
+        fields.append(f"np.zeros(({', '.join(map(_length, shape))},), {types[kind]})")
+    return ", ".join(fields)
+
+
+def _length(axis: str | int) -> str:
+    """Text of the length of an axis."""
+    if not isinstance(axis, str):
+        return str(axis)
+    return f"known.{axis}" if axis in bandit.Problem._fields else f"len(truth.{axis})"
+
+
+@cache
+def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> Any:
     names = {
         **_NOISE,
+        **reference.bandit_names(policy, environment, counted, kind),
         "Hyper": policy.Hyper,
         "State": policy.State,
         "Truth": environment.Truth,
         "Problem": bandit.Problem,
-        "init": policy.init,
-        "act": reference.action_rule(policy, environment.FEEDBACK),
-        "learn": policy.learn,
-        "place": loops.place_pair if environment.FEEDBACK == "duel" else loops.place_arm,
-        "feedback": environment.feedback,
-        "regrets": environment.regrets,
     }
+    inline = f"@njit(forceinline=True, {INNER})\n"
+    fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), "np.zeros(known.features.shape)"]
+    header = (
+        f"{inline}def allocate(known):\n    return State({_allocation(policy)})\n\n"
+        f"{inline}def describe(known):\n    return Problem({', '.join(fresh)})\n\n"
+    )
+    if hasattr(environment, "State"):
+        names["World"] = environment.State
+        header += f"{inline}def allocate_world(truth, known):\n    return World({_allocation(environment)})\n\n"
+    else:
+        header += f"{inline}def allocate_world(truth, known):\n    return ()\n\n"
+    for bound in ("report", "reveal"):
+        # Functions with free names of their own belong into the runner's text.
+        if names[bound] in (loops.report, loops.reveal_some):
+            text = inspect.getsource(names.pop(bound)).replace("def reveal_some", "def reveal")
+            header += f"{inline}{text}\n"
+    worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
+    known = ", ".join(f"known{k}" for k in range(len(bandit.Problem._fields)))
+    entry = (
+        f"def run(hyper, {worlds}, {known}, keys, instance, first, last, record, out, halt):\n"
+        f"    play_bandit({_literal(policy.Hyper, 'hyper')}, Truth({worlds}), Problem({known}),\n"
+        "                keys, instance, first, last, record, out, halt)\n"
+    )
     options = ALLOCATING if getattr(policy, "ALLOCATES", False) else OPTIONS
     return compile_runner(loops.play_bandit, header, names, entry, options)
 
@@ -129,17 +152,19 @@ def _reason(error: Exception) -> str:
     return (telling or lines)[-1]
 
 
-def play_bandit(policy: ModuleType, environment: ModuleType) -> Callable[..., None]:
+def play_bandit(
+    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
+) -> Callable[..., None]:
     """Compiled counterpart of :func:`prefsim.engines.reference.play_bandit`, same arguments."""
-    run = _bandit_runner(policy, environment)
+    run = _bandit_runner(policy, environment, counted, kind or bandit.kinds(environment)[0])
 
-    def play(hyper: Any, truth: Any, problem: bandit.Problem, *rest: Any) -> None:
+    def play(hyper: Any, truth: Any, known: bandit.Problem, *rest: Any) -> None:
         with _explained(
             policy,
             "Write init, act and learn with scalars, loops and branches; if they must make arrays (array methods such "
             "as .max() do), say ALLOCATES = True in the file, which costs speed",
         ):
-            run(_floats(hyper), *truth, problem.arms, problem.horizon, *rest)
+            run(_floats(hyper), *truth, *known, *rest)
 
     return play
 

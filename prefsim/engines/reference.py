@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prefsim.bandit import Problem
+from prefsim.bandit import Problem, kinds
 from prefsim.engines import loops
 from prefsim.feedback import Oracle, estimate
 from prefsim.noise import open_stream, seek
-from prefsim.ops import log_normalize, win_rates
+from prefsim.ops import TIE, log_normalize, win_rates
 
 EXACT = Oracle()
 
@@ -23,31 +23,81 @@ def action_rule(policy: ModuleType, feedback: str) -> Callable[..., Any]:
     return getattr(policy, f"act_{feedback}", policy.act)
 
 
-def allocate(policy: ModuleType) -> Callable[[Problem], Any]:
-    """Return the function that allocates a policy's state, zeros of the declared types and shapes."""
+def allocate(rule: ModuleType) -> Callable[..., Any]:
+    """Return the function that allocates the state of a policy or environment, zeros of the declared types and shapes."""
 
-    def state(problem: Problem) -> Any:
-        fields = policy.State._field_defaults.values()
-        sizes = [[getattr(problem, a) if isinstance(a, str) else a for a in shape] for _, shape in fields]
-        return policy.State(*(np.zeros(size, kind) for size, (kind, _) in zip(sizes, fields, strict=True)))
+    def state(problem: Problem, truth: Any = None) -> Any:
+        fields = rule.State._field_defaults.values()
+        sizes = [[_size(axis, problem, truth) for axis in shape] for _, shape in fields]
+        return rule.State(*(np.zeros(size, kind) for size, (kind, _) in zip(sizes, fields, strict=True)))
 
     return state
 
 
-def play_bandit(
-    policy: ModuleType, environment: ModuleType
-) -> Callable[[Any, Any, Problem, Any, int, int, int, Any, Any], None]:
-    """Bind the loop to one policy on one environment, uncompiled."""
+def _size(axis: str | int, problem: Problem, truth: Any) -> int:
+    """Length of a state's axis: a number, a field of the problem, or as many as a field of the truth has rows."""
+    if not isinstance(axis, str):
+        return axis
+    return getattr(problem, axis) if axis in Problem._fields else len(getattr(truth, axis))
+
+
+REVEAL = {"full": loops.reveal_all, "entries": loops.reveal_some}
+"""How policies are told more than what their action brought, by kind of feedback."""
+
+
+def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> dict[str, Any]:
+    """What the names that are free in ``loops.play_bandit`` stand for, but for what allocates."""
+    duel = kind == "duel"
     names = {
-        **vars(loops),
-        "allocate": allocate(policy),
         "init": policy.init,
-        "act": action_rule(policy, environment.FEEDBACK),
+        "act": action_rule(policy, kind),
+        "reveal": REVEAL.get(kind, loops.pass_on),
         "learn": policy.learn,
-        "place": loops.place_pair if environment.FEEDBACK == "duel" else loops.place_arm,
+        "place": loops.place_pair if duel else loops.place_arm,
+        "start": getattr(environment, "start", loops.nothing),
+        "observe": getattr(environment, "observe", loops.nothing),
+        "present": loops.show_arms if "features" in environment.Truth._fields else loops.nothing,
+        "present_round": loops.show_arms if hasattr(environment, "observe") else loops.nothing,
         "feedback": environment.feedback,
         "regrets": environment.regrets,
+        "COSTS": len(environment.METRICS),
+        "LATEST": loops.LATEST,
+        "watch": loops.nothing,
+        "report": loops.nothing,
     }
+    if kind == "entries":
+        names["ask"] = policy.ask
+    if counted:
+        names |= {
+            "watch": loops.watch_pair if duel else loops.watch_arm,
+            "report": loops.report,
+            "tallies": getattr(environment, "tallies", loops.no_notions),
+            "TALLIED": len(getattr(environment, "TALLIES", ())),
+            "recommend": getattr(policy, "recommend", loops.no_arm),
+            "gap_of": loops.gap_of_arm if "gap" in environment.Truth._fields else loops.no_gap,
+            "most_played": loops.most_played,
+            "TIE": TIE,
+        }
+    return names
+
+
+def play_bandit(
+    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
+) -> Callable[[Any, Any, Problem, Any, int, int, int, Any, Any, Any], None]:
+    """Bind the loop to one policy on one environment, uncompiled.
+
+    `counted` records ``TALLIES`` and ``COUNTED`` too; `kind` is the feedback, the environment's first unless given.
+    """
+    world = allocate(environment) if hasattr(environment, "State") else loops.nothing
+    names = {
+        **vars(loops),
+        **bandit_names(policy, environment, counted, kind or kinds(environment)[0]),
+        "allocate": allocate(policy),
+        "allocate_world": lambda truth, known: world(known, truth),
+        "describe": lambda known: known._replace(features=known.features.copy()),
+    }
+    for bound in ("report", "reveal"):
+        names[bound] = FunctionType(names[bound].__code__, names)
     return FunctionType(loops.play_bandit.__code__, names)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from prefsim.ops import Array, argmax_random, bernoulli_kl, beta, floats
 
 FEEDBACK = "duel"
+SLOPE_COVERS = "duel_average"
 
 
 class Hyper(NamedTuple):
@@ -95,7 +96,7 @@ def learn(hyper, state, problem, t, action, feedback):
     state.need[j, i] = -state.need[i, j]
 
 
-def regret_slope(hyper, truth):
+def regret_slope(hyper, truth, problem):
     """``sum_j (D_wj / 2) (4 alpha / D_wj^2 + 1 / kl(P_jw, 1/2))``: pruning plus sampling (Wu and Liu 2016, recalled)."""
     if hyper.alpha <= 0.5:
         return float("nan")

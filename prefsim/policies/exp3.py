@@ -18,6 +18,7 @@ from prefsim.ops import Array, floats, uniform
 FEEDBACK = "bandit"
 REWARDS = "unit"
 ANYTIME = False
+BOUND_COVERS = "adversarial"
 
 
 class Hyper(NamedTuple):
@@ -95,10 +96,10 @@ def learn(hyper, state, problem, t, action, feedback):
     state.total[0] = total
 
 
-def regret_bound(hyper, truth, horizon, t):
+def regret_bound(hyper, truth, problem, t):
     """``ln K / step + step K t / 2``."""
-    arms = len(truth.gap)
+    arms = problem.arms
     if arms == 1:
         return 0.0 * t
-    step = rate(hyper, arms, horizon)
+    step = rate(hyper, arms, problem.horizon)
     return log(arms) / step + step * arms * t / 2

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from prefsim.ops import TIE, Array, argmax_random, floats, integers, uniform
 
 FEEDBACK = "duel"
+SLOPE_COVERS = "duel_average"
 
 
 class Hyper(NamedTuple):
@@ -113,7 +114,7 @@ def learn(hyper, state, problem, t, action, feedback):
         state.hurdle[i] = hurdle
 
 
-def regret_slope(hyper, truth):
+def regret_slope(hyper, truth, problem):
     """Leading coefficient ``sum_j 2 alpha / D_wj``."""
     if hyper.alpha <= 0.5:
         return float("nan")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from prefsim.ops import Array, argmax_random, bernoulli_kl, beta, floats, integers, uniform
 
 FEEDBACK = "bandit"
+SLOPE_COVERS = "bernoulli"
 REWARDS = "unit"
 
 
@@ -58,7 +59,7 @@ def learn(hyper, state, problem, t, action, feedback):
         state.pending_reward[0] = feedback
 
 
-def regret_slope(hyper, truth):
+def regret_slope(hyper, truth, problem):
     """Lai-Robbins coefficient of ``ln T`` for Bernoulli arms."""
     worse = truth.gap > 0
     return float((truth.gap[worse] / bernoulli_kl(truth.means[worse], truth.means.max())).sum())

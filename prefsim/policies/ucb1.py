@@ -18,6 +18,7 @@ import numpy as np
 from prefsim.ops import Array, argmax_random, floats
 
 FEEDBACK = "bandit"
+BOUND_COVERS = "unit"
 
 
 class Hyper(NamedTuple):
@@ -67,7 +68,7 @@ def learn(hyper, state, problem, t, action, feedback):
     state.root[action] = 1.0 / sqrt(state.pulls[action])
 
 
-def regret_bound(hyper, truth, horizon, t):
+def regret_bound(hyper, truth, problem, t):
     """Theorem 1; NaN where `hyper` leaves its assumptions."""
     if hyper.exploration != 2.0:
         return np.full(np.shape(t), np.nan)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prefsim.ops import uniform
 
 FEEDBACK = ("bandit", "duel")
+BOUND_COVERS = ("subgaussian", "heavy", "duel_average", "copeland", "borda")
 
 
 class Hyper(NamedTuple):
@@ -37,6 +38,6 @@ def learn(hyper, state, problem, t, action, feedback):
     """Learn nothing."""
 
 
-def regret_bound(hyper, truth, horizon, t):
+def regret_bound(hyper, truth, problem, t):
     """Expected regret, an equality: ``t`` times the mean gap."""
     return t * truth.gap.mean()

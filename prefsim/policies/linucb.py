@@ -1,0 +1,116 @@
+"""LinUCB with the exact radius of OFUL: optimism over the confidence ellipsoid of ridge regression.
+
+With ``V = lambda I + sum x x^T`` over the played features, ``b = sum reward x`` and ``theta = V^-1 b``, play
+
+    argmax_a <x_a, theta> + radius ||x_a||_{V^-1}
+    radius = sqrt(lambda) S + R sqrt(2 ln(1 / delta) + ln(det V / lambda^d))
+
+where ``S`` bounds the parameter's norm and ``R`` is the noise's sub-Gaussian parameter, both told by the problem. The true
+parameter lies in all ellipsoids with probability ``1 - delta`` (Abbasi-Yadkori, Pal, Szepesvari 2011, Theorem 2), and then
+
+    regret(T) <= sqrt(8 T max(S L, radius_T)^2 ln(det V_T / lambda^d)),  ln(det V_T / lambda^d) <= d ln(1 + T L^2 / (d lambda))
+
+because a round's gap is at most ``2 S L`` and at most ``2 radius ||x||_{V^-1}`` (Lattimore and Szepesvari, Bandit Algorithms,
+Theorem 19.2, there with gaps at most 1; derived in this form). The expected regret is larger by at most ``2 S L delta T``.
+``delta = 0`` stands for ``1 / T``. The inverse and the determinant follow by rank-one updates, ``det V' = det V (1 + x^T
+V^-1 x)``; the inverse is computed afresh every 10000 rounds, before rounding adds up. Ties are broken uniformly at random.
+"""
+
+from math import log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from prefsim.ops import Array, argmax_random, dot, floats, invert, multiply, quadratic, rank_one
+
+FEEDBACK = "bandit"
+SIDE = "features"
+ANYTIME = False
+BOUND_COVERS = "contextual"
+
+REFRESH = 10_000
+"""Rounds between fresh inversions."""
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters."""
+
+    ridge: float = 1.0
+    """The ridge parameter ``lambda``."""
+    delta: float = 0.0
+    """Probability that the ellipsoids miss the parameter; 0 for ``1 / T``."""
+    scale: float = 1.0
+    """Factor on the theorem's radius."""
+
+
+class State(NamedTuple):
+    """Ridge regression."""
+
+    gram: Array = floats("dimension", "dimension")
+    """``V``."""
+    inverse: Array = floats("dimension", "dimension")
+    """``V^-1``."""
+    moment: Array = floats("dimension")
+    """``b``, the sum of reward times features."""
+    estimate: Array = floats("dimension")
+    """``theta = V^-1 b``."""
+    growth: Array = floats(1)
+    """``ln(det V / lambda^d)``."""
+    index: Array = floats("arms")
+    scratch: Array = floats("dimension")
+
+
+def validate(hyper):
+    """Refuse what makes no sense."""
+    if hyper.ridge <= 0:
+        return f"ridge must be > 0; got {hyper.ridge:g}."
+    if hyper.scale < 0:
+        return f"scale must be >= 0; got {hyper.scale:g}."
+    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+
+
+def init(hyper, state, problem):
+    """No data: ``V`` is the ridge alone."""
+    for k in range(problem.dimension):
+        state.gram[k, k] = hyper.ridge
+        state.inverse[k, k] = 1.0 / hyper.ridge
+
+
+def radius(hyper, problem, growth):
+    """Radius of the ellipsoid when ``ln(det V / lambda^d)`` is `growth`."""
+    surprise = -log(hyper.delta) if hyper.delta > 0.0 else log(problem.horizon)
+    return sqrt(hyper.ridge) * problem.norm + problem.deviation * sqrt(2.0 * surprise + growth)
+
+
+def act(hyper, state, problem, t, noise):
+    """Play the largest upper bound."""
+    width = hyper.scale * radius(hyper, problem, state.growth[0])
+    for a in range(problem.arms):
+        x = problem.features[a]
+        state.index[a] = dot(x, state.estimate) + width * sqrt(max(0.0, quadratic(state.inverse, x)))
+    return argmax_random(state.index, noise)
+
+
+def learn(hyper, state, problem, t, action, feedback):
+    """Update the regression."""
+    x = problem.features[action]
+    state.growth[0] += log(1.0 + rank_one(state.inverse, x, state.scratch))
+    for i in range(problem.dimension):
+        state.moment[i] += feedback * x[i]
+        for k in range(problem.dimension):
+            state.gram[i, k] += x[i] * x[k]
+    if t % REFRESH == 0:
+        invert(state.gram, state.inverse)
+    multiply(state.inverse, state.moment, state.estimate)
+
+
+def regret_bound(hyper, truth, problem, t):
+    """The theorem with its largest determinant, plus what the rounds cost when an ellipsoid misses; NaN if rescaled."""
+    if hyper.scale != 1.0:
+        return np.full(np.shape(t), np.nan)
+    t = np.asarray(t, dtype=float)
+    growth = problem.dimension * np.log1p(t * problem.length**2 / (problem.dimension * hyper.ridge))
+    largest = 2.0 * problem.norm * problem.length
+    width = np.array([max(largest / 2.0, radius(hyper, problem, g)) for g in growth])
+    miss = hyper.delta if hyper.delta > 0.0 else 1.0 / problem.horizon
+    return np.sqrt(8.0 * t * width**2 * growth) + miss * t * largest

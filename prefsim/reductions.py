@@ -1,0 +1,72 @@
+"""Policies over policies: a rule file that plays copies of another policy, turned into a rule file like any other.
+
+A reduction such as ``policies/sparring.py`` names its usual learner, ``LEARNER = "ucb1"``, and how many copies it plays,
+``COPIES = 2`` or ``"arms"``. Its functions call ``learner_init``, ``learner_act`` and ``learner_learn`` on
+``copy_of(state, k)``. The module made here is the text of the reduction with these names bound to one learner; its state
+holds every array of the learner once a copy, beside the reduction's own ``Memory``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import ModuleType
+
+from prefsim.bandit import kinds
+
+
+def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
+    """The rule file of `reduction` playing copies of `learner`.
+
+    Raises
+    ------
+    ValueError
+        If the learner is no policy of single arms, or needs descriptions of the arms.
+    """
+    key, inner = (module.__name__.rsplit(".", 1)[-1] for module in (reduction, learner))
+    if "bandit" not in kinds(learner) or getattr(learner, "SIDE", ""):
+        raise ValueError(f"{key} plays copies of a policy that learns from the reward of one arm, which {inner} does not.")
+    name = f"{reduction.__name__.replace('.', '_')}_over_{learner.__name__.replace('.', '_')}"
+    if name in sys.modules:
+        return sys.modules[name]
+    fields = learner.State._field_defaults
+    copies = repr(reduction.COPIES)
+    arrays = [
+        f'    learner_{field}: object = {"floats" if kind == "float64" else "integers"}'
+        f'({", ".join([copies, *map(repr, shape)])})'
+        for field, (kind, shape) in fields.items()
+    ]
+    memory = reduction.Memory._field_defaults if hasattr(reduction, "Memory") else ()
+    own = [f"    {field}: object = Memory._field_defaults[{field!r}]" for field in memory]
+    views = ", ".join(f"state.learner_{field}[k]" for field in fields)
+    imports = ["Hyper", "State as Learner", "init as learner_init", "act as learner_act", "learn as learner_learn"]
+    tail = [
+        "",
+        f"# The learner: {inner}.",
+        f"REDUCTION = {reduction.__name__!r}",
+        "from typing import NamedTuple",
+        "from prefsim.ops import floats, integers",
+        f"from {learner.__name__} import {', '.join(imports)}",
+        f"ANYTIME = {getattr(learner, 'ANYTIME', True)}",
+        f"ALLOCATES = {getattr(learner, 'ALLOCATES', False)}",
+    ]
+    if hasattr(learner, "validate"):
+        tail.append(f"from {learner.__name__} import validate")
+    if getattr(learner, "BOUND_COVERS", "") == "adversarial" and hasattr(reduction, "regret_bound"):
+        tail += [f"from {learner.__name__} import regret_bound as learner_bound", 'BOUND_COVERS = "duel_average"']
+    tail += [
+        "class State(NamedTuple):",
+        '    """The copies\' arrays, and the reduction\'s own."""',
+        *arrays,
+        *own,
+        "def copy_of(state, k):",
+        '    """State of the k-th copy."""',
+        f"    return Learner({views})" if fields else "    return Learner()",
+    ]
+    # The text begins like the reduction's file and says it is that file, so that line numbers and sources are found there.
+    module = ModuleType(name, reduction.__doc__)
+    module.__file__ = reduction.__file__
+    text = inspect.getsource(reduction) + "\n".join(tail) + "\n"
+    exec(compile(text, str(reduction.__file__), "exec"), module.__dict__)
+    sys.modules[name] = module
+    return module

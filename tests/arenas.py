@@ -1,0 +1,60 @@
+"""Problems on which every policy is tested, by what it learns from."""
+
+import numpy as np
+
+import prefsim as ps
+from prefsim import registry
+
+NO_WINNER = [
+    [0.5, 0.7, 0.7, 0.2, 0.9],
+    [0.3, 0.5, 0.8, 0.6, 0.8],
+    [0.3, 0.2, 0.5, 0.7, 0.6],
+    [0.8, 0.4, 0.3, 0.5, 0.6],
+    [0.1, 0.2, 0.4, 0.4, 0.5],
+]
+"""Copeland scores 3, 3, 2, 2, 0 out of 4."""
+
+CIRCLE = np.column_stack([np.cos(np.arange(5.0)), np.sin(np.arange(5.0))])
+
+PROBLEMS = {
+    "bandit": {
+        "ten arms": ps.bandits.bernoulli([0.9, *np.linspace(0.1, 0.7, 9)]),
+        "ties and certainty": ps.bandits.bernoulli([[0.0, 1.0, 1.0], [0.3, 0.3, 0.6]]),
+        "one arm": ps.bandits.bernoulli([0.5]),
+    },
+    "duel": {
+        "winner": ps.bandits.arithmetic8(),
+        "no winner": ps.bandits.dueling(NO_WINNER),
+        "all tied": ps.bandits.dueling(np.full((3, 3), 0.5)),
+        "certainty": ps.bandits.dueling([[0.5, 1.0], [0.0, 0.5]]),
+    },
+    "bandit with features": {
+        "linear": ps.bandits.linear(CIRCLE, [0.6, 0.8], deviation=0.3),
+        "same arm twice": ps.bandits.linear([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [[0.5, 0.2], [0.1, 0.3]]),
+        "one feature": ps.bandits.linear([[1.0], [0.5]], [0.7]),
+        "contexts": ps.bandits.contextual_linear(arms=4),
+    },
+}
+
+LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts")
+"""Those on which whatever learns must beat uniform play."""
+
+
+def kinds(policy):
+    """Kinds of problems a policy plays, keys of ``PROBLEMS``."""
+    rule = registry.algorithm("policies", policy).module
+    accepted = (rule.FEEDBACK,) if isinstance(rule.FEEDBACK, str) else rule.FEEDBACK
+    side = getattr(rule, "SIDE", "")
+    return [f"{feedback} with {side}" if side else feedback for feedback in accepted]
+
+
+def renumbered(problem, order):
+    """The same problem with its arms in another order, or None if its arms have no numbers of their own."""
+    truth = problem.truth
+    if problem.environment == "bernoulli":
+        return ps.bandits.bernoulli(truth.means[0][order])
+    if problem.environment == "dueling":
+        return ps.bandits.dueling(truth.preference[0][np.ix_(order, order)])
+    if problem.environment == "linear":
+        return ps.bandits.linear(truth.features[0][order], [0.6, 0.8], deviation=truth.deviation[0, 0])
+    return None
