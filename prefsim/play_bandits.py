@@ -128,6 +128,24 @@ def _regret_theory(bandit: Bandit, environment: Any, rules: list[Any], experimen
     return {name: values for name, values in theory.items() if np.isfinite(values).any()}
 
 
+UNITS = {"switches": "rounds", "simple_regret": "reward a round", "identification_error": "1"}
+"""Units of the metrics every environment has; all others accumulate regret."""
+
+
+def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
+    """What a metric is: its name in words, its unit, and which regret it is."""
+    words = name.replace("_", " ")
+    if name in COUNTED:
+        return {"long_name": words, "units": UNITS[name]}
+    unit = "duels" if bandit.normalisation in ("duel_average", "copeland", "borda", "maximin") else "reward"
+    told = {"long_name": f"cumulative {words}", "units": unit}
+    told["normalisation"] = bandit.normalisation if name == "regret" else name
+    if hasattr(bandit.truth, "gap"):
+        # A bound above this number a round is vacuous; figures grey it out.
+        return {**told, "largest_gap": float(bandit.truth.gap.max())}
+    return told
+
+
 @contextmanager
 def _progress(units: int, rounds: int) -> Any:
     """A progress bar over runs for long work on a terminal; yields the function to report finished runs with."""

@@ -132,15 +132,5 @@ def _number(value: Any) -> float:
 
 
 def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:
-    if isinstance(experiment.problem, Bandit):
-        unit = "duels" if experiment.problem.normalisation in ("duel_average", "copeland") else "reward"
-        attributes: dict[str, Any] = {
-            "long_name": f"cumulative {name.replace('_', ' ')}",
-            "units": unit,
-            "normalisation": experiment.problem.normalisation,
-        }
-        if hasattr(experiment.problem.truth, "gap"):
-            # A bound above this number a round is vacuous; figures grey it out.
-            attributes["largest_gap"] = float(experiment.problem.truth.gap.max())
-        return attributes
-    return gauge.attributes(name)
+    bandit = isinstance(experiment.problem, Bandit)
+    return play_bandits.attributes(experiment.problem, name) if bandit else gauge.attributes(name)
