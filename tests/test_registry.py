@@ -338,6 +338,8 @@ def test_a_mistyped_path_is_not_ignored(monkeypatch):
 def test_an_interrupt_stops_compiled_rounds(tmp_path):
     """10^12 rounds would take a day; an interrupt must end them at once."""
     code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs are born deaf to interrupts
         "import prefsim as ps\n"
         "p = ps.bandits.bernoulli([.3, .6])\n"
         "ps.run(p, ['uniform'], horizon=10)\n"
@@ -348,5 +350,8 @@ def test_an_interrupt_stops_compiled_rounds(tmp_path):
     assert child.stdout is not None and child.stdout.readline().strip() == "ready"
     time.sleep(1)
     child.send_signal(signal.SIGINT)
-    _, complaint = child.communicate(timeout=30)
+    try:
+        _, complaint = child.communicate(timeout=30)
+    finally:
+        child.kill()
     assert child.returncode != 0 and "KeyboardInterrupt" in complaint
