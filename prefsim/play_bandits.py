@@ -76,6 +76,8 @@ def _check_match(key: str, policy: Any, bandit: Bandit, environment: Any) -> Non
             f"{key} needs {needed} of the arms, but {bandit!r} gives {given or 'none'}; an environment file that gives "
             f'them says SIDE = "{needed}".'
         )
+    if getattr(policy, "FIXED", False) and hasattr(environment, "observe"):
+        raise ValueError(f"{key} needs {needed or 'arms'} that stay, but those of {bandit!r} change from round to round.")
 
 
 def _instance(bandit: Bandit, i: int) -> Any:
@@ -84,8 +86,10 @@ def _instance(bandit: Bandit, i: int) -> Any:
 
 INCLUDES = {
     "unit": {"bernoulli"},
-    "subgaussian": {"unit", "bernoulli", "linear"},
-    "adversarial": {"unit", "bernoulli"},
+    "subgaussian": {"unit", "bernoulli", "linear", "gaussian"},
+    "adversarial": {"unit", "bernoulli", "constrained"},
+    "constrained": {"unit", "bernoulli"},
+    "adversarial_duel": {"duel_average"},
     "contextual": {"linear"},
 }
 """Settings whose theorems hold in others too."""

@@ -120,12 +120,15 @@ def _number(value: Any) -> float:
 
 def _attributes(experiment: Experiment, name: str) -> dict[str, Any]:
     if isinstance(experiment.problem, Bandit):
-        unit = "duels" if experiment.problem.normalisation in ("duel_average", "copeland") else "reward"
+        environment = registry.load("bandits", experiment.problem.environment)
+        own = name in getattr(environment, "TALLIES", ())
         attributes: dict[str, Any] = {
             "long_name": f"cumulative {name.replace('_', ' ')}",
-            "units": unit,
-            "normalisation": experiment.problem.normalisation,
+            "units": "duels" if environment.FEEDBACK == "duel" else "reward",
+            "normalisation": name.removesuffix("_regret") if own else experiment.problem.normalisation,
         }
+        if own:
+            return attributes
         if hasattr(experiment.problem.truth, "gap"):
             # A bound above this number a round is vacuous; figures grey it out.
             attributes["largest_gap"] = float(experiment.problem.truth.gap.max())
