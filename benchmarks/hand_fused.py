@@ -13,7 +13,7 @@ from prefsim.engines.compiler import register
 for _function in noise.SCALAR:
     register(_function)
 
-open_stream, seek, uniform = noise.open_stream, noise.seek, noise.uniform
+open_stream, seek, uniform, normal = noise.open_stream, noise.seek, noise.uniform, noise.normal
 
 
 @njit(inline="always")
@@ -171,4 +171,51 @@ def rucb(preference, gap, horizon, keys, first, last, final):
                     top = max(top, need[d, k])
                 hurdle[d] = top
             regret += 0.5 * (gap[i] + gap[j])
+        final[run] = regret
+
+
+@njit(nogil=True, error_model="numpy")
+def linucb(features, means, deviation, norm, horizon, keys, first, last, final):
+    """Arms are fixed, so that means and widths follow by rank-one updates; never refreshed, as no such horizon needs it."""
+    arms, dimension = features.shape
+    top = means.max()
+    for run in range(first, last):
+        world = open_stream(keys[0], keys[1], 0, run)
+        luck = open_stream(keys[2], keys[3], 0, run)
+        order = shuffled(keys, 0, run, arms)
+        x = np.empty((arms, dimension))
+        square, mean, index = np.zeros(arms), np.zeros(arms), np.empty(arms)
+        for a in range(arms):
+            for k in range(dimension):
+                x[a, k] = features[order[a], k]
+                square[a] += x[a, k] ** 2
+        inverse, u, growth, regret = np.eye(dimension), np.empty(dimension), 0.0, 0.0
+        for t in range(1, horizon + 1):
+            seek(world, t)
+            seek(luck, t)
+            width = norm + deviation * np.sqrt(2.0 * np.log(horizon) + growth)
+            best = -1e300
+            for a in range(arms):
+                index[a] = mean[a] + width * np.sqrt(square[a])
+                best = max(best, index[a])
+            arm = pick(index, best, luck)
+            value = means[order[arm]]
+            q = square[arm]
+            shrink = 1.0 / (1.0 + q)
+            move = shrink * (value + deviation * normal(world) - mean[arm])
+            growth += np.log(1.0 + q)
+            for i in range(dimension):
+                u[i] = 0.0
+                for k in range(dimension):
+                    u[i] += inverse[i, k] * x[arm, k]
+            for i in range(dimension):
+                for k in range(dimension):
+                    inverse[i, k] -= shrink * u[i] * u[k]
+            for a in range(arms):
+                along = 0.0
+                for k in range(dimension):
+                    along += x[a, k] * u[k]
+                mean[a] += move * along
+                square[a] -= shrink * along * along
+            regret += top - value
         final[run] = regret

@@ -20,6 +20,17 @@ MEANS = np.array([0.5] + [0.4] * (ARMS - 1))
 PREFERENCE = np.array([[0.5 + 0.03 * (j - i) for j in range(ARMS)] for i in range(ARMS)])
 KEYS = np.array([noise.stream_key(0, "", s) for s in ("environment", "policy", "order")], dtype=np.uint64).ravel()
 
+SHAPES = ((10, 5), (50, 5), (10, 10), (50, 10))
+"""Arms and dimensions of linear bandits."""
+
+
+def linear(arms, dimension):
+    """Arms and parameter on the unit sphere."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(arms + 1, dimension))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return ps.bandits.linear(vectors[1:], vectors[0])
+
 
 def problem(policy):
     return ps.bandits.dueling(PREFERENCE) if policy == "rucb" else ps.bandits.bernoulli(MEANS)
@@ -38,23 +49,24 @@ def best_times(*jobs):
     return times.min(axis=0)
 
 
-def jobs(policy):
+def jobs(policy, bandit, runs=RUNS):
     """The engine's kernel and the hand-fused one, each returning final regrets."""
-    bandit = problem(policy)
     truth = type(bandit.truth)(*(field[0] for field in bandit.truth))
     entry = registry.algorithm("policies", policy)
     play = engine.play_bandit(entry.module, registry.load("bandits", bandit.environment))
     record = np.array([0, HORIZON])
-    out = np.zeros((RUNS, 2, 3))
-    final = np.zeros(RUNS)
-    arguments = (truth.preference, truth.gap) if policy == "rucb" else (MEANS,)
+    out = np.zeros((runs, 2, 3))
+    final = np.zeros(runs)
+    arguments = (truth.preference, truth.gap) if policy == "rucb" else (truth.means,)
+    if policy == "linucb":
+        arguments = (truth.features, truth.means, truth.deviation[0], bandit.known["norm"])
 
     def engine_kernel():
-        play(entry.hyper({}), truth, bandit.problem(HORIZON), KEYS, 0, 0, RUNS, record, out, np.zeros(1, np.uint8))
+        play(entry.hyper({}), truth, bandit.problem(HORIZON), KEYS, 0, 0, runs, record, out, np.zeros(1, np.uint8))
         return out[:, 1, 0]
 
     def hand_kernel():
-        getattr(hand_fused, policy)(*arguments, HORIZON, KEYS, 0, RUNS, final)
+        getattr(hand_fused, policy)(*arguments, HORIZON, KEYS, 0, runs, final)
         return final
 
     return engine_kernel, hand_kernel
@@ -62,12 +74,22 @@ def jobs(policy):
 
 @pytest.mark.parametrize("policy", ["ucb1", "exp3", "rucb"])
 def test_kernel_within_bar(policy):
-    engine_kernel, hand_kernel = jobs(policy)
+    compare(policy, problem(policy), RUNS)
+
+
+@pytest.mark.parametrize(("arms", "dimension"), SHAPES)
+def test_linear_kernel_within_bar(arms, dimension):
+    compare("linucb", linear(arms, dimension), 20)
+
+
+def compare(policy, bandit, runs):
+    """Equal regrets, and a time within the bar."""
+    engine_kernel, hand_kernel = jobs(policy, bandit, runs)
     np.testing.assert_allclose(engine_kernel(), hand_kernel(), rtol=1e-12)
     ours, hand = best_times(engine_kernel, hand_kernel)
-    nanoseconds = 1e9 / (RUNS * HORIZON)
-    print(f"\n{policy}: engine {ours * nanoseconds:.1f} ns a round, hand-fused {hand * nanoseconds:.1f} ns, ", end="")
-    print(f"ratio {ours / hand:.2f}")
+    nanoseconds = 1e9 / (runs * HORIZON)
+    print(f"\n{policy}, {bandit.arms} arms: engine {ours * nanoseconds:.1f} ns a round, ", end="")
+    print(f"hand-fused {hand * nanoseconds:.1f} ns, ratio {ours / hand:.2f}")
     assert ours / hand <= 1.5
 
 
@@ -75,7 +97,7 @@ def test_kernel_within_bar(policy):
 def test_run_adds_little_to_its_kernel(policy, monkeypatch):
     monkeypatch.setenv("PREFSIM_THREADS", "1")
     bandit = problem(policy)
-    engine_kernel, _ = jobs(policy)
+    engine_kernel, _ = jobs(policy, bandit)
     kernel, whole = best_times(engine_kernel, lambda: ps.run(bandit, [policy], horizon=HORIZON, runs=RUNS))
     print(f"\n{policy}: kernel {kernel:.3f} s, ps.run {whole:.3f} s, ratio {whole / kernel:.3f}")
     assert whole / kernel <= 1.15

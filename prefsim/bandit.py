@@ -102,17 +102,17 @@ class Bandit:
         return f"<{kind}: {self.instances} x {self.arms} arms>" if self.instances > 1 else f"<{kind}: {self.arms} arms>"
 
 
-def as_means(means: ArrayLike, argument: str = "means") -> NDArray[np.float64]:
-    """Check mean rewards in [0, 1] and return them as (instances, arms).
+def as_means(means: ArrayLike, argument: str = "means", unit: bool = True) -> NDArray[np.float64]:
+    """Check mean rewards, in [0, 1] if `unit`, and return them as (instances, arms).
 
     Raises
     ------
     ValueError
-        If there is no arm, an entry is not finite, or one leaves [0, 1].
+        If there is no arm, an entry is not finite, or one leaves [0, 1] though `unit`.
     """
     values = np.atleast_1d(as_floats(means, argument))
     if values.ndim > 2 or values.shape[-1] == 0:
         raise ValueError(f"{argument} must have shape (arms,) or (instances, arms); got {values.shape}.")
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise ValueError(f"{argument} must hold mean rewards in [0, 1]; got {means!r}.")
+    if not np.isfinite(values).all() or (unit and (values.min() < 0 or values.max() > 1)):
+        raise ValueError(f"{argument} must hold {'mean rewards in [0, 1]' if unit else 'finite mean rewards'}; got {means!r}.")
     return np.atleast_2d(values)

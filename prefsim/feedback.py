@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from prefsim.noise import normal, uniform
+from prefsim.ops import draw
 
 KINDS = ("exact", "sampled", "duels", "noisy")
 
@@ -125,13 +126,3 @@ def estimate(kind, samples, scale, payoff, policy, noise, gain):  # type: ignore
             for j in range(n):
                 gain[y] += payoff[y, j] * policy[j] / total
             gain[y] += scale * normal(noise)
-
-
-def draw(policy, total, noise):  # type: ignore[no-untyped-def]
-    """Draw an action from a policy that sums to `total`."""
-    left = uniform(noise) * total
-    action = 0
-    while action < len(policy) - 1 and left >= policy[action]:
-        left -= policy[action]
-        action += 1
-    return action

@@ -7,19 +7,33 @@ under tracing (``trace.py``) the affine ones also accept symbols.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prefsim.logistic import logistic_fit, sigmoid
 from prefsim.noise import beta, normal, uniform
-from prefsim.vectors import cholesky, dot, invert, multiply, quadratic, rank_one
+from prefsim.vectors import (
+    add_outer,
+    cholesky,
+    copy_changed,
+    dot,
+    factor_add,
+    invert,
+    multiply,
+    quadratic,
+    rank_one,
+    solve,
+)
 
 Array = Any
 """An array of any supported library; rules never look inside."""
 
 __all__ = [
     "Array",
+    "add_outer",
     "advantage",
     "argmax_random",
     "bernoulli_kl",
@@ -28,16 +42,21 @@ __all__ = [
     "cholesky",
     "choose",
     "clip",
+    "coin_kl",
     "column",
+    "copy_changed",
     "dot",
+    "draw",
     "every",
     "exp",
+    "factor_add",
     "floats",
     "integers",
     "invert",
     "kl",
     "log",
     "log_normalize",
+    "logistic_fit",
     "logsumexp",
     "multiply",
     "normal",
@@ -46,7 +65,9 @@ __all__ = [
     "project_simplex",
     "quadratic",
     "rank_one",
+    "sigmoid",
     "softmax",
+    "solve",
     "span",
     "uniform",
     "win_rates",
@@ -227,6 +248,16 @@ def bernoulli_kl(p: Any, q: Any) -> NDArray[np.float64]:
         return kl(np.log(both), np.log(np.stack([q, 1 - q], axis=-1)))
 
 
+def coin_kl(p: float) -> float:
+    """``kl(p, 1/2) = p ln 2p + (1 - p) ln 2(1 - p)`` of one number, accurate near ``p = 1/2`` too."""
+    x = 2.0 * p - 1.0
+    if abs(x) < 0.01:
+        return x * x * (0.5 + x * x * (1 / 12 + x * x / 30))
+    if abs(x) >= 1.0:
+        return math.log(2.0)
+    return p * math.log(2.0 * p) + (1.0 - p) * math.log(2.0 * (1.0 - p))
+
+
 def argmax_random(values: NDArray[np.float64], noise: NDArray[np.uint64]) -> int:
     """Index of the largest value of one row; ties (within 1e-12) are broken uniformly with one draw."""
     best = values[0]
@@ -249,3 +280,15 @@ def argmax_random(values: NDArray[np.float64], noise: NDArray[np.uint64]) -> int
                 return i
             chosen -= 1
     return first
+
+
+def draw(weights: NDArray[np.float64], total: float, noise: NDArray[np.uint64]) -> int:
+    """Index drawn in proportion to weights >= 0 that sum to `total`, with one draw; one of weight 0 never comes out."""
+    left = uniform(noise) * total
+    i = 0
+    while i < len(weights) - 1 and left >= weights[i]:
+        left -= weights[i]
+        i += 1
+    while weights[i] == 0.0:  # rounding may walk past the last one that can be drawn
+        i -= 1
+    return i

@@ -79,6 +79,8 @@ def _agreed(key: str, policy: Any, bandit: Bandit, environment: Any) -> str:
         )
     if getattr(policy, "HINTS", "") and getattr(policy, "HINTS", "") != getattr(environment, "HINTS", ""):
         raise ValueError(f"{key} is for {policy.HINTS}, whose constants it must be told; {bandit!r} is something else.")
+    if getattr(policy, "FIXED", False) and hasattr(environment, "observe"):
+        raise ValueError(f"{key} needs {needed or 'arms'} that stay, but those of {bandit!r} change from round to round.")
     return agreed[0]
 
 
@@ -88,8 +90,10 @@ def _instance(bandit: Bandit, i: int) -> Any:
 
 INCLUDES = {
     "unit": {"bernoulli"},
-    "subgaussian": {"unit", "bernoulli", "linear"},
-    "adversarial": {"unit", "bernoulli"},
+    "subgaussian": {"unit", "bernoulli", "linear", "gaussian"},
+    "adversarial": {"unit", "bernoulli", "constrained"},
+    "constrained": {"unit", "bernoulli"},
+    "adversarial_duel": {"duel_average"},
     "contextual": {"linear"},
 }
 """Settings whose theorems hold in others too."""
@@ -137,9 +141,11 @@ def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
     words = name.replace("_", " ")
     if name in COUNTED:
         return {"long_name": words, "units": UNITS[name]}
-    unit = "duels" if bandit.normalisation in ("duel_average", "copeland", "borda", "maximin") else "reward"
-    told = {"long_name": f"cumulative {words}", "units": unit}
-    told["normalisation"] = bandit.normalisation if name == "regret" else name
+    environment = registry.load("bandits", bandit.environment)
+    told = {"long_name": f"cumulative {words}", "units": "duels" if "duel" in kinds(environment) else "reward"}
+    if name in getattr(environment, "TALLIES", ()):
+        return {**told, "normalisation": name.removesuffix("_regret")}
+    told["normalisation"] = bandit.normalisation
     if hasattr(bandit.truth, "gap"):
         # A bound above this number a round is vacuous; figures grey it out.
         return {**told, "largest_gap": float(bandit.truth.gap.max())}

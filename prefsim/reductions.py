@@ -23,8 +23,8 @@ def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
     ValueError
         If the learner is no policy of single arms, or needs descriptions of the arms.
     """
-    key, inner = (module.__name__.rsplit(".", 1)[-1] for module in (reduction, learner))
-    if "bandit" not in kinds(learner) or getattr(learner, "SIDE", ""):
+    key, inner = reduction.__name__.rsplit(".", 1)[-1], learner.__name__.rsplit(".", 1)[-1]
+    if "bandit" not in kinds(learner) or hasattr(learner, "SIDE"):
         raise ValueError(f"{key} plays copies of a policy that learns from the reward of one arm, which {inner} does not.")
     name = f"{reduction.__name__.replace('.', '_')}_over_{learner.__name__.replace('.', '_')}"
     if name in sys.modules:
@@ -53,7 +53,7 @@ def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
     if hasattr(learner, "validate"):
         tail.append(f"from {learner.__name__} import validate")
     if getattr(learner, "BOUND_COVERS", "") == "adversarial" and hasattr(reduction, "regret_bound"):
-        tail += [f"from {learner.__name__} import regret_bound as learner_bound", 'BOUND_COVERS = "duel_average"']
+        tail += [f"from {learner.__name__} import regret_bound as learner_bound", 'BOUND_COVERS = "adversarial_duel"']
     tail += [
         "class State(NamedTuple):",
         '    """The copies\' arrays, and the reduction\'s own."""',

@@ -221,7 +221,8 @@ def family(kind: str, key: str) -> Callable[..., Any]:
         bound = inspect.signature(build).bind(*args, **kwargs)
         bound.apply_defaults()
         # What a file on disk holds may change under us: such problems are written out in full instead.
-        problem.recipe = None if key.startswith("from_") else {"family": key, **_plain(bound.arguments)}
+        if not key.startswith("from_"):
+            problem.recipe = {"family": key, **_plain(bound.arguments)}
         return problem
 
     return remembered

@@ -47,7 +47,10 @@ def sources(experiment: Experiment) -> dict[str, str]:
     for spec in experiment.algorithms:
         rule = registry.resolve(experiment.kind, spec.key, spec.hyper)[0].module
         learner = sys.modules[rule.Hyper.__module__]  # the rule itself, unless it plays copies of another
-        modules.update({m.__name__: m for m in (rule, learner)})
+        family = learner.__name__.rpartition(".")[0]
+        origins = {getattr(value, "__module__", None) or "" for value in vars(learner).values()}
+        shared = [sys.modules[name] for name in origins if name.rpartition(".")[0] == family]  # rules of a common file
+        modules.update({m.__name__: m for m in (rule, learner, *shared)})
     if experiment.kind == "solvers":
         modules.update({m.__name__: m for m in (metrics, equilibrium)})
     else:

@@ -34,10 +34,31 @@ PROBLEMS = {
         "one feature": ps.bandits.linear([[1.0], [0.5]], [0.7]),
         "contexts": ps.bandits.contextual_linear(arms=4),
     },
+    "duel with features": {
+        "utilities": ps.bandits.contextual_duels([0.6, 0.8], features=CIRCLE),
+        "twins": ps.bandits.contextual_duels([0.5, 0.2], features=[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+        "steep scores": ps.bandits.score_duels(magnitude=300.0),
+        "fresh pairs": ps.bandits.contextual_duels([0.6, 0.0, -0.8], arms=4),
+    },
+    "bandit with advice": {
+        "experts": ps.bandits.expert_advice(),
+        "one expert": ps.bandits.expert_advice([[0.2, 0.8]], [[[0.5], [0.5]]]),
+    },
 }
 
-LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts")
+PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
+"""For policies that plan ahead with the features of the arms."""
+
+LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs")
 """Those on which whatever learns must beat uniform play."""
+
+PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
+            "scalable_copeland": 100_000}
+"""Rounds by which a policy must beat uniform play, where 3000 are too few: the confidence radii of the rules that explore
+until one arm is left let none go before."""
+
+UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
+"""What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""
 
 
 def kinds(policy):
@@ -45,6 +66,7 @@ def kinds(policy):
     rule = registry.algorithm("policies", policy).module
     accepted = (rule.FEEDBACK,) if isinstance(rule.FEEDBACK, str) else rule.FEEDBACK
     side = getattr(rule, "SIDE", "")
+    side = f"fixed {side}" if getattr(rule, "FIXED", False) else side
     return [f"{feedback} with {side}" if side else feedback for feedback in accepted]
 
 
@@ -57,4 +79,8 @@ def renumbered(problem, order):
         return ps.bandits.dueling(truth.preference[0][np.ix_(order, order)])
     if problem.environment == "linear":
         return ps.bandits.linear(truth.features[0][order], [0.6, 0.8], deviation=truth.deviation[0, 0])
+    if problem.environment == "score_duels":
+        return ps.bandits.contextual_duels([0.6, 0.8], features=truth.features[0][order])
+    if problem.environment == "expert_advice":
+        return ps.bandits.expert_advice(truth.means[0][:, order], truth.advice[0][:, order])
     return None

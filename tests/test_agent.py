@@ -9,7 +9,14 @@ from prefsim import noise, registry
 from prefsim.engines import reference
 
 CASES = [(policy, kind) for policy in sorted(registry.algorithms("policies")) for kind in kinds(policy)]
-LIVE = {"bandit": "ties and certainty", "duel": "no winner", "bandit with features": "contexts"}
+LIVE = {
+    "bandit": "ties and certainty",
+    "duel": "no winner",
+    "bandit with features": "contexts",
+    "bandit with fixed features": "linear",
+    "bandit with advice": "experts",
+    "duel with features": "fresh pairs",
+}
 
 
 def simulate(live, policy, problem, horizon, checkpoint=None):
@@ -29,7 +36,7 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
     total = 0.0
     for t in range(1, horizon + 1):
         noise.seek(nature, t)
-        features = None
+        features = truth.features[order] if "features" in truth._fields else None
         if hasattr(environment, "observe"):
             environment.observe(truth, world, t, nature)
             features = world.features[order]

@@ -15,7 +15,7 @@ from prefsim.policies import rucb as rucb_rule
 from prefsim.policies import thompson as thompson_rule
 from prefsim.policies import ucb1 as ucb1_rule
 
-CLAIMS = select(["ucb1", "exp3", "thompson", "dueling", "rucb", "double_thompson"])
+CLAIMS = select(["ucb1", "exp3", "thompson", "dueling", "rucb", "double_thompson", "rmed", "copeland", "scalable"])
 HARD = _regret.truths(ps.bandits.bernoulli([0.5, *[0.4] * 9]))[0]
 """Ten Bernoulli arms, nine of them .1 below the best."""
 

@@ -2,7 +2,8 @@
 
 Playing arm ``a`` pays ``<features[a], parameter> + deviation * N(0, 1)``. The pseudo-regret of a round is
 ``max_b <features[b], parameter> - <features[a], parameter>`` (Lattimore and Szepesvari, Bandit Algorithms, Section 19.1).
-Policies are told the features, the deviation and bounds on the norms of parameter and features.
+Policies are told the features, the deviation and bounds on the norms of parameter and features. What no consistent
+algorithm beats is the program of Graves and Lai (:mod:`prefsim.designs`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from prefsim.bandit import Bandit
 from prefsim.game import as_floats
-from prefsim.ops import Array, normal
+from prefsim.ops import TIE, Array, normal
 
 FEEDBACK = "bandit"
 REWARDS = "subgaussian"
@@ -103,3 +104,13 @@ def feedback(truth, world, action, t, noise):
 def regrets(truth, world, action, t, signal):
     """Pseudo-regret of the round."""
     return (truth.gap[action],)
+
+
+def regret_slope_lower(truth):
+    """Asymptotic lower bound on ``E regret / ln T``; NaN where several arms are best, which the theorem leaves out."""
+    from prefsim.designs import graves_lai
+
+    best = truth.features[truth.gap <= TIE]
+    if (best != best[0]).any():
+        return float("nan")
+    return graves_lai(truth.features, truth.gap, truth.deviation[0]).certificate

@@ -1,4 +1,4 @@
-"""Dueling bandits: the cost of uniform play, the asymptotic coefficients of the printed matrices, the order of regrets.
+"""Dueling bandits: uniform play, the coefficients of the printed matrices, the order of regrets, feedback and winners.
 
 Sources: the matrices and the lower bound of Komiyama, Honda, Kashima and Nakagawa (2015), "Regret lower bound and optimal
 algorithm in dueling bandit problem"; Zoghi et al. (2014) for RUCB. The printed numbers were derived by hand from them.
@@ -12,10 +12,15 @@ from prefsim.bandit import Bandit
 from prefsim.bandits.arithmetic8 import arithmetic8
 from prefsim.bandits.arxiv_six_rankers import arxiv_six_rankers
 from prefsim.bandits.cyclic4 import cyclic4
-from prefsim.bandits.dueling import METRICS, Truth, regret_slope_lower
+from prefsim.bandits.cyclic_duels import cyclic_duels
+from prefsim.bandits.dueling import METRICS, regret_slope_lower
+from prefsim.bandits.dueling import feedback as duel
 from prefsim.bandits.mslr5 import mslr5
+from prefsim.bandits.random_duels import random_duels
 from prefsim.claim import Claim, Control, Evidence
-from prefsim.claims._regret import CONFIDENCE, regret, truths
+from prefsim.claims._regret import COIN, CONFIDENCE, regret, truths, with_feedback
+from prefsim.matrix_games import nash
+from prefsim.noise import open_stream, seek, stream_key
 from prefsim.ops import bernoulli_kl
 from prefsim.policies import rucb
 from prefsim.run import run
@@ -34,6 +39,10 @@ UNIFORM_SIZES = {"fast": (10_000, 100), "paper": (100_000, 100)}
 
 TOLERANCE = 0.005
 """Relative deviation allowed of the cost of uniform play."""
+
+
+FREQUENCY = 0.06
+"""Deviation allowed of the share of duels won."""
 
 
 def uniform_play(budget: str, policy: str = "uniform") -> Evidence:
@@ -74,13 +83,39 @@ def regret_order(budget: str, winner: bool = True) -> Evidence:
         bandit = build()
         if not winner:
             preference = bandit.truth.preference
-            truth = Truth(preference, preference[:, 1] - 0.5)
+            truth = bandit.truth._replace(gap=preference[:, 1] - 0.5)
             bandit = Bandit("dueling", truth, bandit.arms, normalisation="gap to a beaten arm")
         data = run(bandit, ["uniform"], horizon=horizon, runs=2, metrics=METRICS, record="all")
         average, strong, weak = (np.diff(data[name].values, axis=-1) for name in METRICS)
         worst.append([np.max(v) for v in (weak - average, average - strong, strong - 2 * average)])
     # Rounds are differences of cumulative sums, exact up to their rounding.
     return Evidence(worst, 1e-9, label="violation of the order of regrets")
+
+
+def feedback_frequencies(budget: str, feedback: str = "true") -> Evidence:
+    """Share of duels that the first arm wins, for every ordered pair of a matrix, from both sides of ``P``."""
+    bandit = cyclic4()
+    truth = truths(with_feedback(bandit, feedback))[0]
+    rounds = {"fast": 4_000, "paper": 40_000}[budget]
+    pairs = [(i, j) for i in range(bandit.arms) for j in range(bandit.arms)]
+    seen = np.empty((rounds, len(pairs)))
+    noise = open_stream(*stream_key(0, "dueling.feedback_frequencies", "environment"), 0, 0)
+    for t, k in np.ndindex(seen.shape):
+        seek(noise, 1 + t * len(pairs) + k)
+        seen[t, k] = duel(truth, (), pairs[k], 1, noise)
+    chance = np.array([bandit.truth.preference[0][pair] for pair in pairs])
+    return Evidence(seen, chance + FREQUENCY, chance - FREQUENCY, confidence=CONFIDENCE, label="share of duels won")
+
+
+def von_neumann_winner(budget: str, bias: float = 0.0) -> Evidence:
+    """``-min_j (p^T D)_j`` of the solved von Neumann winners; `bias` is taken off every duel of the first arm."""
+    matrices = [
+        *random_duels(7, seed=1, count={"fast": 20, "paper": 1000}[budget]).truth.margin,
+        *cyclic_duels(7, 0.2, winner=0).truth.margin,
+        *(build().truth.margin[0] for build in PRINTED),
+    ]
+    worst = [-(np.exp(nash(margin, 1e-12)[0]) @ (margin - bias)).min() for margin in matrices]
+    return Evidence(worst, 1e-9, label="what the von Neumann winner can lose by")
 
 
 CLAIMS = (
@@ -110,5 +145,21 @@ CLAIMS = (
         assumptions=("gaps are measured from a Condorcet winner",),
         measure=regret_order,
         controls=(Control("Condorcet winner: gaps to an arm that loses can be negative", {"winner": False}),),
+    ),
+    Claim(
+        key="dueling.feedback_frequencies",
+        statement="The first arm of a pair (i, j) wins with probability P_ij, so that of (j, i) with 1 - P_ij; met within .06.",
+        source="definition of the environment",
+        assumptions=("duels follow P",),
+        measure=feedback_frequencies,
+        controls=(COIN,),
+    ),
+    Claim(
+        key="dueling.von_neumann_winner",
+        statement="Some mixture of arms, the von Neumann winner p, loses to none: min_j (p^T D)_j = 0, met within 1e-9.",
+        source="von Neumann's minimax theorem; D is skew-symmetric, so the value of the game is 0",
+        assumptions=("P + P^T = 1",),
+        measure=von_neumann_winner,
+        controls=(Control("P + P^T = 1: the arm named first wins .01 less often, whoever it is", {"bias": 0.01}),),
     ),
 )

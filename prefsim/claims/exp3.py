@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from prefsim import ops
-from prefsim.agent import agent
+from prefsim.agent import Agent, agent
 from prefsim.bandits.bernoulli import bernoulli
 from prefsim.claim import Claim, Control, Evidence
-from prefsim.claims._regret import COIN, bound_evidence
+from prefsim.claims._regret import COIN, bound_evidence, mean_estimate
 
 INSTANCES = ((0.5, *[0.4] * 9), (0.9, 0.6), (0.1, 0.05, 0.05, 0.02))
 SIZES = {"fast": (100_000, 200), "paper": (1_000_000, 500)}
@@ -36,23 +36,22 @@ def unbiased_estimate(budget: str, implicit: float = 0.0) -> Evidence:
     estimates come from the rule, which divides by the probability it says it drew with. `implicit` is added to the
     latter, as EXP3-IX does to trade bias for variance.
     """
+
+    def learn(live: Agent, arm: int, reward: float) -> None:
+        live.state.chance[0] += implicit
+        live.learn(arm, reward)
+
     residual = []
     for scale in np.linspace(0.0, 6.0, {"fast": 3, "paper": 20}[budget]):
         history = scale * LOSSES / STEP
-        chances = ops.softmax(-STEP * history)
-        mean, seed = np.zeros(len(LOSSES)), 0
-        seen: set[Any] = set()
-        while len(seen) < len(LOSSES):
+
+        def begin(seed: int, history: Any = history) -> Agent:
             live = agent("exp3", len(LOSSES), seed=seed, horizon=1, step=STEP)
             live.state.loss[:], live.state.weight[:] = history, np.exp(-STEP * history)
             live.state.total[0] = live.state.weight.sum()
-            arm, seed = live.act(), seed + 1
-            if arm not in seen:
-                seen.add(arm)
-                live.state.chance[0] += implicit
-                live.learn(arm, 1 - LOSSES[arm])
-                mean += chances[arm] * (live.state.loss - history)
-        residual.append(mean - LOSSES)
+            return live
+
+        residual.append(mean_estimate(begin, ops.softmax(-STEP * history), LOSSES, learn) - LOSSES)
     return Evidence(np.abs(residual), 1e-12, label="bias of the estimated losses")
 
 

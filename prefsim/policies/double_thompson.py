@@ -50,14 +50,7 @@ def init(hyper, state, problem):
 def act(hyper, state, problem, t, noise):
     """Sample the champion among the candidates, then its challenger."""
     arms, root = problem.arms, sqrt(log(t))
-    most = 0.0
-    for i in range(arms):
-        hopes = 0.0
-        for j in range(arms):
-            if state.need[i, j] <= root:
-                hopes += 1.0
-        state.hopes[i] = hopes
-        most = max(most, hopes)
+    most = prune(state, arms, root)
     candidates, champion = 0, 0
     for i in range(arms):
         state.score[i] = -1.0
@@ -76,12 +69,30 @@ def act(hyper, state, problem, t, noise):
                 elif state.hopes[j] == most:
                     state.score[j] += 1.0
         champion = argmax_random(state.score, noise)
+    return champion, challenger(state, arms, champion, root, noise)
+
+
+def prune(state, arms, root):
+    """Count the arms each one may beat, and return the largest count: C is who has it."""
+    most = 0.0
+    for i in range(arms):
+        hopes = 0.0
+        for j in range(arms):
+            if state.need[i, j] <= root:
+                hopes += 1.0
+        state.hopes[i] = hopes
+        most = max(most, hopes)
+    return most
+
+
+def challenger(state, arms, champion, root, noise):
+    """Sample whom the champion may not beat, afresh."""
     for j in range(arms):
         state.score[j] = -1.0
         if j != champion and state.need[champion, j] <= root:
             state.score[j] = beta(noise, state.wins[j, champion] + 1.0, state.wins[champion, j] + 1.0)
     state.score[champion] = 0.5
-    return champion, argmax_random(state.score, noise)
+    return argmax_random(state.score, noise)
 
 
 def learn(hyper, state, problem, t, action, feedback):

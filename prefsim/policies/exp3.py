@@ -10,10 +10,10 @@ oblivious sequence of losses
 (Auer, Cesa-Bianchi, Freund, Schapire 2002; loss form in Bubeck and Cesa-Bianchi 2012, Theorem 3.1).
 """
 
-from math import exp, log, sqrt
+from math import log, sqrt
 from typing import NamedTuple
 
-from prefsim.ops import Array, floats, uniform
+from prefsim.policies._exponential import State, begin, charge, play  # noqa: F401
 
 FEEDBACK = "bandit"
 REWARDS = "unit"
@@ -28,22 +28,6 @@ class Hyper(NamedTuple):
     """Learning rate; 0 for the theorem's ``sqrt(2 ln K / (T K))``."""
 
 
-class State(NamedTuple):
-    """Estimated losses and the weights that follow from them."""
-
-    loss: Array = floats("arms")
-    weight: Array = floats("arms")
-    """``exp(-step (loss - floor))``; only the drawn arm's changes in a round."""
-    total: Array = floats(1)
-    """Sum of the weights."""
-    floor: Array = floats(1)
-    """Loss subtracted in the exponent, raised before the weights underflow."""
-    chance: Array = floats(1)
-    """Probability with which the current arm was drawn."""
-    step: Array = floats(1)
-    """Learning rate in force."""
-
-
 def rate(hyper, arms, horizon):
     """The learning rate in force."""
     return hyper.step if hyper.step > 0 else sqrt(2 * log(arms) / (horizon * arms))
@@ -56,44 +40,18 @@ def validate(hyper):
 
 def init(hyper, state, problem):
     """Equal weights."""
-    for i in range(problem.arms):
-        state.weight[i] = 1.0
-    state.total[0] = problem.arms
-    state.step[0] = rate(hyper, problem.arms, problem.horizon)
+    begin(state, problem.arms, rate(hyper, problem.arms, problem.horizon))
 
 
 def act(hyper, state, problem, t, noise):
     """Draw an arm in proportion to its weight."""
-    left = uniform(noise) * state.total[0]
-    arm = 0
-    while arm < problem.arms - 1 and left >= state.weight[arm]:
-        left -= state.weight[arm]
-        arm += 1
-    while state.weight[arm] == 0.0:  # rounding may walk past the last arm that can be drawn
-        arm -= 1
-    state.chance[0] = state.weight[arm] / state.total[0]
-    return arm
+    return play(state, noise)
 
 
 def learn(hyper, state, problem, t, action, feedback):
     """Charge the drawn arm its importance-weighted loss."""
-    if feedback == 1.0:
-        return
-    state.loss[action] += (1.0 - feedback) / state.chance[0]
-    state.weight[action] = exp(-state.step[0] * (state.loss[action] - state.floor[0]))
-    total = 0.0  # summed one by one: every engine must round alike
-    for i in range(problem.arms):
-        total += state.weight[i]
-    if total < 1e-100:
-        floor = state.loss[0]
-        for i in range(1, problem.arms):
-            floor = min(floor, state.loss[i])
-        state.floor[0] = floor
-        total = 0.0
-        for i in range(problem.arms):
-            state.weight[i] = exp(-state.step[0] * (state.loss[i] - floor))
-            total += state.weight[i]
-    state.total[0] = total
+    if feedback != 1.0:
+        charge(state, action, (1.0 - feedback) / state.chance[0])
 
 
 def regret_bound(hyper, truth, problem, t):

@@ -12,8 +12,14 @@ parameter lies in all ellipsoids with probability ``1 - delta`` (Abbasi-Yadkori,
 
 because a round's gap is at most ``2 S L`` and at most ``2 radius ||x||_{V^-1}`` (Lattimore and Szepesvari, Bandit Algorithms,
 Theorem 19.2, there with gaps at most 1; derived in this form). The expected regret is larger by at most ``2 S L delta T``.
-``delta = 0`` stands for ``1 / T``. The inverse and the determinant follow by rank-one updates, ``det V' = det V (1 + x^T
-V^-1 x)``; the inverse is computed afresh every 10000 rounds, before rounding adds up. Ties are broken uniformly at random.
+``delta = 0`` stands for ``1 / T``. After playing ``x`` with ``u = V^-1 x`` and ``q = x^T u``, rank-one updates give everything:
+
+    V'^-1 = V^-1 - u u^T / (1 + q)                  det V' = (1 + q) det V
+    theta' = theta + u (reward - <x, theta>) / (1 + q)
+    ||x_a||^2_{V'^-1} = ||x_a||^2_{V^-1} - <x_a, u>^2 / (1 + q)
+
+so that a round costs ``arms * dimension`` while the features stay; those that change are looked at afresh. The inverse is
+computed anew every 10000 rounds and at powers of two, before rounding adds up. Ties are broken uniformly at random.
 """
 
 from math import log, sqrt
@@ -21,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prefsim.ops import Array, argmax_random, dot, floats, invert, multiply, quadratic, rank_one
+from prefsim.ops import Array, add_outer, argmax_random, copy_changed, dot, floats, invert, multiply, quadratic, rank_one
 
 FEEDBACK = "bandit"
 SIDE = "features"
@@ -29,7 +35,7 @@ ANYTIME = False
 BOUND_COVERS = "contextual"
 
 REFRESH = 10_000
-"""Rounds between fresh inversions."""
+"""Rounds between fresh inversions, late; early they come at powers of two."""
 
 
 class Hyper(NamedTuple):
@@ -56,8 +62,15 @@ class State(NamedTuple):
     """``theta = V^-1 b``."""
     growth: Array = floats(1)
     """``ln(det V / lambda^d)``."""
+    seen: Array = floats("arms", "dimension")
+    """Features that `mean` and `square` belong to."""
+    mean: Array = floats("arms")
+    """``<x_a, theta>``."""
+    square: Array = floats("arms")
+    """``||x_a||^2_{V^-1}``."""
     index: Array = floats("arms")
-    scratch: Array = floats("dimension")
+    direction: Array = floats("dimension")
+    """``u``."""
 
 
 def validate(hyper):
@@ -82,26 +95,42 @@ def radius(hyper, problem, growth):
     return sqrt(hyper.ridge) * problem.norm + problem.deviation * sqrt(2.0 * surprise + growth)
 
 
+def look(state, a):
+    """Compute what the index of one arm needs."""
+    state.mean[a] = dot(state.seen[a], state.estimate)
+    state.square[a] = quadratic(state.inverse, state.seen[a])
+
+
 def act(hyper, state, problem, t, noise):
     """Play the largest upper bound."""
     width = hyper.scale * radius(hyper, problem, state.growth[0])
     for a in range(problem.arms):
-        x = problem.features[a]
-        state.index[a] = dot(x, state.estimate) + width * sqrt(max(0.0, quadratic(state.inverse, x)))
+        if copy_changed(problem.features[a], state.seen[a]):
+            look(state, a)
+        state.index[a] = state.mean[a] + width * sqrt(max(0.0, state.square[a]))
     return argmax_random(state.index, noise)
 
 
 def learn(hyper, state, problem, t, action, feedback):
     """Update the regression."""
-    x = problem.features[action]
-    state.growth[0] += log(1.0 + rank_one(state.inverse, x, state.scratch))
-    for i in range(problem.dimension):
-        state.moment[i] += feedback * x[i]
-        for k in range(problem.dimension):
-            state.gram[i, k] += x[i] * x[k]
-    if t % REFRESH == 0:
+    x = state.seen[action]
+    square = rank_one(state.inverse, x, state.direction)
+    add_outer(state.gram, x, 1.0)
+    state.growth[0] += log(1.0 + square)
+    shrink = 1.0 / (1.0 + square)
+    move = shrink * (feedback - dot(x, state.estimate))
+    for k in range(problem.dimension):
+        state.moment[k] += feedback * x[k]
+        state.estimate[k] += move * state.direction[k]
+    for a in range(problem.arms):
+        along = dot(state.seen[a], state.direction)
+        state.mean[a] += move * along
+        state.square[a] -= shrink * along * along
+    if t % REFRESH == 0 or t & (t - 1) == 0:
         invert(state.gram, state.inverse)
-    multiply(state.inverse, state.moment, state.estimate)
+        multiply(state.inverse, state.moment, state.estimate)
+        for a in range(problem.arms):
+            look(state, a)
 
 
 def regret_bound(hyper, truth, problem, t):

@@ -3,8 +3,9 @@
     theta(i) ~ Beta(1 + successes(i), 1 + failures(i)),    play argmax theta
 
 A reward strictly between 0 and 1 is first turned into a coin of that mean (Agrawal and Goyal 2012, Algorithm 2), drawn
-at the start of the next round. Ties have probability zero. On Bernoulli rewards ``E regret(T) / ln T`` tends to the
-Lai-Robbins coefficient ``sum_i D_i / kl(mu_i, mu*)`` (Kaufmann, Korda, Munos 2012; Agrawal and Goyal 2013).
+at the start of the next round. Ties have next to no probability and are broken uniformly at random. On Bernoulli rewards
+``E regret(T) / ln T`` tends to the Lai-Robbins coefficient ``sum_i D_i / kl(mu_i, mu*)`` (Kaufmann, Korda, Munos 2012;
+Agrawal and Goyal 2013).
 """
 
 from typing import NamedTuple

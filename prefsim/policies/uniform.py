@@ -1,7 +1,7 @@
 """Uniform play: every arm, or every ordered pair of arms, with equal probability.
 
 The yardstick: its expected regret is ``T`` times the mean gap, and whatever learns must beat it. On duels both arms are
-drawn independently, self-duels included.
+drawn independently, self-duels included. It compares nothing, so there are no ties to break.
 """
 
 from typing import NamedTuple

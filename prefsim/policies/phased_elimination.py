@@ -1,0 +1,219 @@
+"""Phased elimination with G-optimal designs, for a fixed set of arms with features.
+
+Phase ``l = 1, 2, ...`` with ``e = 2^-l`` and survivors ``A`` of rank ``r``:
+
+    pi = a design on A with g = max_{a in A} ||a||^2_{V(pi)^-1} <= (1 + slack) r,    V(pi) = sum_a pi(a) a a^T
+    play every arm n(a) = ceil((2 R^2 g pi(a) / e^2) ln(K l (l + 1) / delta)) times
+    theta = least squares on this phase's rewards alone;    drop a if max_{b in A} <theta, b - a> > 2 e
+
+``R`` is the noise's sub-Gaussian parameter and ``g = r`` the optimum (Kiefer and Wolfowitz 1960), which the steps of
+Fedorov and Wynn approach: with ``s = (g / r - 1) / (g - 1)``, ``pi = (1 - s) pi`` and ``s`` more on the arm that attains
+``g``. They start from ``r`` independent arms, found by pivoting, in whose coordinates survivors are written: ``g`` is the
+same in all coordinates. With probability ``1 - delta`` the best arm survives, and arms of phase ``l >= 2`` have gaps of at
+most ``8 e``; so, with phases as long as they can be,
+
+    E regret(t) <= sum_l min(8 e_l, 2 S L) rounds_l(t) + 2 S L delta t     (the first phase at 2 S L)
+
+(derived; Lattimore and Szepesvari, Bandit Algorithms, Theorem 22.1, state ``C sqrt(d T ln(K T))``). ``delta = 0`` stands
+for ``1 / T``. Nothing is random; equal pivots and equal steps go to the arm presented first.
+"""
+
+from math import ceil, log
+from typing import NamedTuple
+
+import numpy as np
+
+from prefsim.ops import Array, add_outer, dot, floats, integers, invert, multiply, quadratic
+
+FEEDBACK = "bandit"
+SIDE = "features"
+FIXED = True
+ANYTIME = False
+BOUND_COVERS = "linear"
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters."""
+
+    delta: float = 0.0
+    """Probability that the best arm is dropped or a bad one kept; 0 for ``1 / T``."""
+    slack: float = 0.1
+    """How far a design's ``g`` may exceed the optimum, relatively; 1 is the usual factor 2."""
+
+
+class State(NamedTuple):
+    """The phase that is being played."""
+
+    alive: Array = integers("arms")
+    """1 for survivors."""
+    rest: Array = floats("arms", "dimension")
+    """What is left of the features beside the pivots found so far."""
+    coordinates: Array = floats("arms", "dimension")
+    """Survivors in the basis of the pivots; 0 beyond the rank."""
+    share: Array = floats("arms")
+    """The design ``pi``."""
+    square: Array = floats("arms")
+    """``||a||^2_{V(pi)^-1}``; estimated means when a phase ends."""
+    plan: Array = integers("arms")
+    """Plays ``n(a)`` of this phase."""
+    done: Array = integers("arms")
+    """Those already made."""
+    gram: Array = floats("dimension", "dimension")
+    inverse: Array = floats("dimension", "dimension")
+    moment: Array = floats("dimension")
+    direction: Array = floats("dimension")
+    phase: Array = integers(1)
+    """``l``, 0 before the first."""
+    cursor: Array = integers(1)
+    """Arm being played, or the number of arms when a phase is over."""
+
+
+def validate(hyper):
+    """Refuse what makes no sense."""
+    if hyper.slack <= 0:
+        return f"slack must be > 0, as designs approach the optimum without reaching it; got {hyper.slack:g}."
+    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+
+
+def init(hyper, state, problem):
+    """Everyone survives, and a phase is to begin."""
+    for a in range(problem.arms):
+        state.alive[a] = 1
+    state.cursor[0] = problem.arms
+
+
+def span(state, features):
+    """Fill in coordinates and a first design, even on the pivots; return the rank."""
+    arms, dimension = features.shape
+    largest = 0.0
+    for a in range(arms):
+        state.share[a] = 0.0
+        for k in range(dimension):
+            state.rest[a, k] = features[a, k]
+            state.coordinates[a, k] = 0.0
+        if state.alive[a] > 0:
+            largest = max(largest, dot(features[a], features[a]))
+    rank = 0
+    while rank < dimension:
+        pivot, size = 0, 0.0
+        for a in range(arms):
+            left = dot(state.rest[a], state.rest[a])
+            if state.alive[a] > 0 and left > size:
+                pivot, size = a, left
+        if size <= 1e-20 * largest:
+            break
+        for k in range(dimension):
+            state.direction[k] = state.rest[pivot, k]
+        for a in range(arms):
+            part = dot(state.rest[a], state.direction) / size
+            state.coordinates[a, rank] = part
+            for k in range(dimension):
+                state.rest[a, k] -= part * state.direction[k]
+        state.share[pivot] = 1.0
+        rank += 1
+    for a in range(arms):
+        state.share[a] /= max(rank, 1)
+    return rank
+
+
+def weigh(state, weights, rank):
+    """Write ``sum_a weights(a) a a^T``, with ones on the diagonal beyond the rank, and its inverse into the state."""
+    for i in range(len(state.gram)):
+        for k in range(len(state.gram)):
+            state.gram[i, k] = 1.0 if i == k and i >= rank else 0.0
+    for a in range(len(weights)):
+        if weights[a] > 0:
+            add_outer(state.gram, state.coordinates[a], float(weights[a]))
+    invert(state.gram, state.inverse)
+
+
+def design(state, rank, slack):
+    """Improve the design until its ``g`` is within the slack; return ``g``."""
+    weigh(state, state.share, rank)
+    for a in range(len(state.share)):
+        state.square[a] = quadratic(state.inverse, state.coordinates[a])
+    while True:
+        best, g = 0, 0.0
+        for a in range(len(state.share)):
+            if state.alive[a] > 0 and state.square[a] > g:
+                best, g = a, state.square[a]
+        if g <= (1.0 + slack) * rank:
+            return g
+        step = (g / rank - 1.0) / (g - 1.0)
+        shrink = step / (1.0 - step + step * g)
+        multiply(state.inverse, state.coordinates[best], state.direction)
+        add_outer(state.inverse, state.direction, -shrink)
+        for i in range(rank):
+            for k in range(rank):
+                state.inverse[i, k] /= 1.0 - step
+        for a in range(len(state.share)):
+            along = dot(state.coordinates[a], state.direction)
+            state.square[a] = (state.square[a] - shrink * along * along) / (1.0 - step)
+            state.share[a] *= 1.0 - step
+        state.share[best] += step
+
+
+def length(hyper, problem, g, phase):
+    """Rounds of a phase before rounding up: ``(2 R^2 g / e^2) ln(K l (l + 1) / delta)``."""
+    surprise = -log(hyper.delta) if hyper.delta > 0.0 else log(problem.horizon)
+    return 2.0 * problem.deviation**2 * g * 4.0**phase * (log(problem.arms * phase * (phase + 1.0)) + surprise)
+
+
+def begin(hyper, state, problem):
+    """Plan the next phase."""
+    state.phase[0] += 1
+    rank = span(state, problem.features)
+    rounds = length(hyper, problem, design(state, rank, hyper.slack), state.phase[0])
+    idle = True
+    for a in range(problem.arms):
+        state.done[a] = 0
+        state.plan[a] = ceil(min(float(problem.horizon), rounds * state.share[a]))
+        idle = idle and state.plan[a] == 0
+    for a in range(problem.arms):
+        if idle and state.alive[a] > 0:  # features of 0 pay nothing, whichever is played
+            state.plan[a] = problem.horizon
+    weigh(state, state.plan, rank)
+    for k in range(problem.dimension):
+        state.moment[k] = 0.0
+    state.cursor[0] = 0
+
+
+def act(hyper, state, problem, t, noise):
+    """Go on with the plan."""
+    if state.cursor[0] == problem.arms:
+        begin(hyper, state, problem)
+    while state.done[state.cursor[0]] == state.plan[state.cursor[0]]:
+        state.cursor[0] += 1
+    return state.cursor[0]
+
+
+def learn(hyper, state, problem, t, action, feedback):
+    """Sum up; after the last play of a phase drop what is too far from the best."""
+    state.done[action] += 1
+    for k in range(problem.dimension):
+        state.moment[k] += feedback * state.coordinates[action, k]
+    for a in range(action, problem.arms):
+        if state.done[a] < state.plan[a]:
+            return
+    state.cursor[0] = problem.arms
+    multiply(state.inverse, state.moment, state.direction)
+    top = -np.inf
+    for a in range(problem.arms):
+        state.square[a] = dot(state.coordinates[a], state.direction)
+        if state.alive[a] > 0:
+            top = max(top, state.square[a])
+    for a in range(problem.arms):
+        if top - state.square[a] > 2.0 * 0.5 ** state.phase[0]:
+            state.alive[a] = 0
+
+
+def regret_bound(hyper, truth, problem, t):
+    """The sum over phases of the module's head, every phase as long as its design allows."""
+    left, total = np.array(t, dtype=float), np.zeros(np.shape(t))
+    largest = 2.0 * problem.norm * problem.length
+    for phase in range(1, 200):
+        rounds = length(hyper, problem, (1.0 + hyper.slack) * problem.dimension, phase) + problem.arms
+        spent = np.minimum(left, rounds)
+        total += (min(8.0 * 0.5**phase, largest) if phase > 1 else largest) * spent
+        left -= spent
+    return total + (hyper.delta if hyper.delta > 0.0 else 1.0 / problem.horizon) * largest * np.asarray(t)
