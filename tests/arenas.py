@@ -55,7 +55,7 @@ LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts",
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
             "scalable_copeland": 100_000}
 """Rounds by which a policy must beat uniform play, where 3000 are too few: the confidence radii of the rules that explore
-until one arm is left let none go before."""
+until one arm is left, and the derived radii of linear duels, let none go before."""
 
 UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
 """What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""

@@ -334,6 +334,13 @@ def test_apohf_begins_with_random_pairs_and_recommends_what_it_asked():
     assert score[best] == score.max()
 
 
+@pytest.mark.parametrize("distinct", [False, True])
+def test_apohf_duels_an_arm_with_itself_only_if_told(distinct):
+    hyper = {"nu": 0.0, "distinct": distinct, "start": 3}
+    pairs = [pair for t, _, pair, _ in duels("apohf", CIRCLE, np.array([0.6, 0.8]), 30, **hyper) if t > 3]
+    assert all((first == second) != distinct for first, second in pairs)
+
+
 def samples(policy, draws, **hyper):
     """Pairs of arms drawn in one state, with data that do not settle the matter."""
     live = ps.agent(policy, features=CIRCLE, horizon=10, **hyper)
