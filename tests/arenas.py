@@ -16,6 +16,15 @@ NO_WINNER = [
 
 CIRCLE = np.column_stack([np.cos(np.arange(5.0)), np.sin(np.arange(5.0))])
 
+BUDGETS = {
+    "A": [[0.2, 0.1], [0.0, 0.3]],
+    "B": [[0.3, 0.0], [0.0, 0.05]],
+    "omega": [1.0, 0.2],
+    "theta": [0.5, -0.5],
+    "actions": [[1.0, 0.0], [0.4, 0.6], [0.0, 1.0]],
+    "sigma": 0.02,
+}
+
 PROBLEMS = {
     "bandit": {
         "ten arms": ps.bandits.bernoulli([0.9, *np.linspace(0.1, 0.7, 9)]),
@@ -34,17 +43,26 @@ PROBLEMS = {
         "one feature": ps.bandits.linear([[1.0], [0.5]], [0.7]),
         "contexts": ps.bandits.contextual_linear(arms=4),
     },
+    "bandit with dynamics": {
+        "budgets": ps.bandits.dynamical_linear(**BUDGETS),
+        "two memories": ps.bandits.dynamical_linear([[[0.3]], [[0.8]]], [[0.2, 0.0]], [0.5], [0.1, 0.3], np.eye(2)),
+        "no memory": ps.bandits.dynamical_linear([[0.0]], [[0.5]], [1.0], [0.2], [[1.0], [-1.0]]),
+    },
 }
 
-LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts")
+LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "budgets")
 """Those on which whatever learns must beat uniform play."""
+
+FIXED = ("uniform", "expert", "ar2")
+"""Policies that need not beat uniform play: two do not learn, and AR2's model, in which an arm's reward is forgotten while
+it rests, is not that of a dynamical linear bandit, so that it goes round the arms."""
 
 
 def kinds(policy):
     """Kinds of problems a policy plays, keys of ``PROBLEMS``."""
     rule = registry.algorithm("policies", policy).module
     accepted = (rule.FEEDBACK,) if isinstance(rule.FEEDBACK, str) else rule.FEEDBACK
-    side = getattr(rule, "SIDE", "")
+    side = getattr(rule, "HINTS", "") or getattr(rule, "SIDE", "")
     return [f"{feedback} with {side}" if side else feedback for feedback in accepted]
 
 
@@ -57,4 +75,6 @@ def renumbered(problem, order):
         return ps.bandits.dueling(truth.preference[0][np.ix_(order, order)])
     if problem.environment == "linear":
         return ps.bandits.linear(truth.features[0][order], [0.6, 0.8], deviation=truth.deviation[0, 0])
+    if problem.environment == "dynamical_linear" and problem.instances == 1:
+        return ps.bandits.dynamical_linear(**{**BUDGETS, "actions": truth.features[0][order]})
     return None

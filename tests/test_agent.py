@@ -9,7 +9,12 @@ from prefsim import noise, registry
 from prefsim.engines import reference
 
 CASES = [(policy, kind) for policy in sorted(registry.algorithms("policies")) for kind in kinds(policy)]
-LIVE = {"bandit": "ties and certainty", "duel": "no winner", "bandit with features": "contexts"}
+LIVE = {
+    "bandit": "ties and certainty",
+    "duel": "no winner",
+    "bandit with features": "contexts",
+    "bandit with dynamics": "budgets",
+}
 
 
 def simulate(live, policy, problem, horizon, checkpoint=None):
@@ -27,9 +32,10 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
     if hasattr(environment, "start"):
         environment.start(truth, world, told, nature)
     total = 0.0
+    fixed = problem.environment == "dynamical_linear"
     for t in range(1, horizon + 1):
         noise.seek(nature, t)
-        features = None
+        features = truth.features[order] if fixed else None
         if hasattr(environment, "observe"):
             environment.observe(truth, world, t, nature)
             features = world.features[order]
@@ -52,7 +58,7 @@ def test_agent_plays_the_simulated_run(policy, kind, tmp_path):
     problem = PROBLEMS[kind][LIVE[kind]]
     horizon = 120
     simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
-    settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known}
+    settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known, "hints": problem.hints}
     for checkpoint in (None, tmp_path / "agent.npz"):
         live = ps.agent(policy, problem.arms, **settings)
         assert simulate(live, policy, problem, horizon, checkpoint) == simulated.regret.values[0, 0, 0, -1]
@@ -87,6 +93,10 @@ def test_uniform_names_pairs_for_duels():
 def test_agent_refuses():
     with pytest.raises(ValueError, match="exp3 needs horizon"):
         ps.agent("exp3", arms=3)
+    with pytest.raises(ValueError, match=r"expert is for dynamics.* give hints"):
+        ps.agent("expert", features=[[1.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="hints must be a flat list"):
+        ps.agent("expert", features=[[1.0, 0.0, 0.0]], hints=[np.nan])
     with pytest.raises(ValueError, match="arms must be at least 2"):
         ps.agent("rucb", arms=1)
     with pytest.raises(ValueError, match="not duels"):
