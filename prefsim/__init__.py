@@ -39,11 +39,13 @@ _HOME = {
     "duality_gap": "metrics",
     "fit_bradley_terry": "preference_model",
     "fit_general_preference": "preference_model",
+    "identify": "identify",
     "list_algorithms": "registry",
     "list_claims": "registry",
     "list_problems": "registry",
     "load": "results",
     "plot": "plots",
+    "read_log": "identify",
     "run": "run",
     "save": "results",
     "solve_equilibrium": "equilibrium",
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from prefsim.experiment import Experiment, Grid, Spec
     from prefsim.feedback import Feedback
     from prefsim.game import PreferenceGame
+    from prefsim.identify import identify, read_log
     from prefsim.metrics import duality_gap
     from prefsim.play_games import DivergenceWarning
     from prefsim.plots import plot

@@ -34,7 +34,7 @@ class Agent:
         self._rule, self._feedback = entry.module, settings["feedback"]
         told = settings["problem"]
         features = np.zeros((told["arms"], told["dimension"]))
-        self._problem = Problem(features=features, **told)
+        self._problem = Problem(features=features, **{**told, "hints": np.array(told["hints"], dtype=np.float64)})
         self._act = reference.action_rule(entry.module, self._feedback)
         self._noise = noise.open_stream(*noise.stream_key(settings["seed"], "", "policy"), 0, 0)
         self.state = reference.allocate(entry.module)(self._problem)
@@ -160,6 +160,7 @@ def agent(
     deviation: float = 0.5,
     norm: float = 1.0,
     length: float = 1.0,
+    hints: ArrayLike = (),
     **hyper: Any,
 ) -> Agent:
     """Start a policy for a live system.
@@ -183,6 +184,8 @@ def agent(
     deviation, norm, length : float
         Sub-Gaussian parameter of the rewards' noise (1/2 covers rewards in [0, 1]), bounds on the norms of a linear
         parameter and of features.
+    hints : array_like, shape (constants,)
+        Constants that policies for one kind of environment need, in the order its file documents under ``HINTS``.
     **hyper
         Hyperparameters that differ from the defaults.
 
@@ -222,13 +225,18 @@ def agent(
     for name, value in (("deviation", deviation), ("norm", norm), ("length", length)):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above 0; got {value!r}.")
+    constants = np.atleast_1d(as_floats(hints, "hints"))
+    if getattr(entry.module, "HINTS", "") and not constants.size:
+        raise ValueError(f"{key} is for {entry.module.HINTS}, whose constants it must be told; give hints=....")
+    if constants.ndim != 1 or not np.isfinite(constants).all():
+        raise ValueError(f"hints must be a flat list of finite numbers; got {hints!r}.")
     told = {"deviation": float(deviation), "norm": float(norm), "length": float(length), "dimension": int(dimension)}
     settings = {
         "key": key,
         "hyper": hyper,
         "feedback": feedback,
         "seed": whole("seed", seed, 0, None),
-        "problem": {"arms": int(arms), "horizon": rounds, **told},
+        "problem": {"arms": int(arms), "horizon": rounds, **told, "hints": constants.tolist()},
     }
     live = Agent(settings)
     if features is not None:

@@ -49,7 +49,8 @@ class Bandit:
     arms : int
         Number of arms.
     normalisation : str
-        Which regret ``regret`` is: ``"pseudo"``, ``"realised"``, ``"duel_average"``, ``"copeland"``, ``"borda"``, ....
+        Which regret ``regret`` is: ``"pseudo"``, ``"realised"``, ``"dlb_steady"``, ``"duel_average"``,
+        ``"copeland"``, ``"borda"``, ....
     names : sequence of str, optional
         Names of the arms.
     deviation, norm, length : float

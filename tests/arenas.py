@@ -16,6 +16,15 @@ NO_WINNER = [
 
 CIRCLE = np.column_stack([np.cos(np.arange(5.0)), np.sin(np.arange(5.0))])
 
+BUDGETS = {
+    "A": [[0.2, 0.1], [0.0, 0.3]],
+    "B": [[0.3, 0.0], [0.0, 0.05]],
+    "omega": [1.0, 0.2],
+    "theta": [0.5, -0.5],
+    "actions": [[1.0, 0.0], [0.4, 0.6], [0.0, 1.0]],
+    "sigma": 0.02,
+}
+
 PROBLEMS = {
     "bandit": {
         "ten arms": ps.bandits.bernoulli([0.9, *np.linspace(0.1, 0.7, 9)]),
@@ -44,12 +53,18 @@ PROBLEMS = {
         "experts": ps.bandits.expert_advice(),
         "one expert": ps.bandits.expert_advice([[0.2, 0.8]], [[[0.5], [0.5]]]),
     },
+    "bandit with dynamics": {
+        "budgets": ps.bandits.dynamical_linear(**BUDGETS),
+        "two memories": ps.bandits.dynamical_linear([[[0.3]], [[0.8]]], [[0.2, 0.0]], [0.5], [0.1, 0.3], np.eye(2)),
+        "no memory": ps.bandits.dynamical_linear([[0.0]], [[0.5]], [1.0], [0.2], [[1.0], [-1.0]]),
+    },
 }
 
 PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
 """For policies that plan ahead with the features of the arms."""
 
-LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs")
+LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs",
+             "budgets")
 """Those on which whatever learns must beat uniform play."""
 
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
@@ -60,12 +75,16 @@ until one arm is left, and the derived radii of linear duels, let none go before
 UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
 """What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""
 
+UNTAUGHT = ("uniform", "expert", "ar2")
+"""Policies that need not beat uniform play: two do not learn, and AR2's model, in which an arm's reward is forgotten while
+it rests, is not that of a dynamical linear bandit, so that it goes round the arms."""
+
 
 def kinds(policy):
     """Kinds of problems a policy plays, keys of ``PROBLEMS``."""
     rule = registry.algorithm("policies", policy).module
     accepted = (rule.FEEDBACK,) if isinstance(rule.FEEDBACK, str) else rule.FEEDBACK
-    side = getattr(rule, "SIDE", "")
+    side = getattr(rule, "HINTS", "") or getattr(rule, "SIDE", "")
     side = f"fixed {side}" if getattr(rule, "FIXED", False) else side
     return [f"{feedback} with {side}" if side else feedback for feedback in accepted]
 
@@ -83,4 +102,6 @@ def renumbered(problem, order):
         return ps.bandits.contextual_duels([0.6, 0.8], features=truth.features[0][order])
     if problem.environment == "expert_advice":
         return ps.bandits.expert_advice(truth.means[0][:, order], truth.advice[0][:, order])
+    if problem.environment == "dynamical_linear" and problem.instances == 1:
+        return ps.bandits.dynamical_linear(**{**BUDGETS, "actions": truth.features[0][order]})
     return None

@@ -16,6 +16,7 @@ LIVE = {
     "bandit with fixed features": "linear",
     "bandit with advice": "experts",
     "duel with features": "fresh pairs",
+    "bandit with dynamics": "budgets",
 }
 
 
@@ -59,7 +60,7 @@ def test_agent_plays_the_simulated_run(policy, kind, tmp_path):
     problem = PROBLEMS[kind][LIVE[kind]]
     horizon = 120
     simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
-    settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known}
+    settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known, "hints": problem.hints}
     for checkpoint in (None, tmp_path / "agent.npz"):
         live = ps.agent(policy, problem.arms, **settings)
         assert simulate(live, policy, problem, horizon, checkpoint) == simulated.regret.values[0, 0, 0, -1]
@@ -94,6 +95,10 @@ def test_uniform_names_pairs_for_duels():
 def test_agent_refuses():
     with pytest.raises(ValueError, match="exp3 needs horizon"):
         ps.agent("exp3", arms=3)
+    with pytest.raises(ValueError, match=r"expert is for dynamics.* give hints"):
+        ps.agent("expert", features=[[1.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="hints must be a flat list"):
+        ps.agent("expert", features=[[1.0, 0.0, 0.0]], hints=[np.nan])
     with pytest.raises(ValueError, match="arms must be at least 2"):
         ps.agent("rucb", arms=1)
     with pytest.raises(ValueError, match="not duels"):

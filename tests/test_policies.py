@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from arenas import LEARNABLE, PATIENCE, PROBLEMS, UNPROMISED, kinds, renumbered
+from arenas import LEARNABLE, PATIENCE, PROBLEMS, UNPROMISED, UNTAUGHT, kinds, renumbered
 from scipy import stats
 
 import prefsim as ps
@@ -78,7 +78,7 @@ def test_every_round_reads_its_own_numbers():
     np.testing.assert_array_equal(np.reshape(seen, (3, 6)), expected[..., 0])
 
 
-@pytest.mark.parametrize(("policy", "kind", "name"), [c for c in TAUGHT if c[0] != "uniform"])
+@pytest.mark.parametrize(("policy", "kind", "name"), [c for c in TAUGHT if c[0] not in UNTAUGHT])
 def test_beats_uniform_play(policy, kind, name):
     if (policy, name) in UNPROMISED:
         pytest.skip(f"its theorems need {UNPROMISED[policy, name]}")
@@ -88,7 +88,7 @@ def test_beats_uniform_play(policy, kind, name):
     assert regret.mean() + 5 * (regret.std() + blind.std()) / np.sqrt(40) < 0.8 * blind.mean()
 
 
-SPLIT = ("ties and certainty", "no winner", "same arm twice", "contexts", "twins", "fresh pairs")
+SPLIT = ("ties and certainty", "no winner", "same arm twice", "contexts", "twins", "fresh pairs", "two memories")
 
 
 @pytest.mark.parametrize(("policy", "kind", "name"), [c for c in CASES if c[2] in SPLIT])
@@ -105,7 +105,7 @@ def test_numbers_depend_on_nothing_but_their_run(policy, kind, name, monkeypatch
         np.testing.assert_array_equal(whole.isel(run=range(3))[0], few.sel(algorithm=policy))
     if problem.instances > 1:
         first = Bandit(problem.environment, type(problem.truth)(*(field[:1] for field in problem.truth)), problem.arms,
-                       normalisation=problem.normalisation, **problem.known)
+                       normalisation=problem.normalisation, hints=problem.hints, **problem.known)
         alone = ps.run(first, [policy], runs=8, **settings).regret
         np.testing.assert_array_equal(whole.isel(instance=[0]), alone)
     if getattr(registry.algorithm("policies", policy).module, "ANYTIME", True):
