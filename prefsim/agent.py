@@ -71,6 +71,9 @@ class Agent:
             raise ValueError(
                 f"features must be finite, of shape (arms, dimension) = {self._problem.features.shape}; got {values.shape}."
             )
+        stays = getattr(self._rule, "FIXED", False) and self.t > 0 and self._described
+        if stays and not np.array_equal(values, self._problem.features):
+            raise ValueError(f"{self._settings['key']} plans ahead with the features it was given; they may not change.")
         self._problem.features[:] = values
         self._described = True
 

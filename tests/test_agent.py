@@ -78,6 +78,10 @@ def test_agent_looks_at_features():
     with pytest.raises(ValueError, match=r"shape \(arms, dimension\) = \(2, 2\)"):
         blind.act([[1.0, 2.0, 3.0]])
     assert blind.act(vectors) in (0, 1)
+    planner = ps.agent("phased_elimination", features=vectors, horizon=50)
+    planner.learn(planner.act(), 0.3)
+    with pytest.raises(ValueError, match="they may not change"):
+        planner.act([[1.0, 0.0], [1.0, 1.0]])
 
 
 def test_files_that_hold_no_agent_are_refused(tmp_path):
