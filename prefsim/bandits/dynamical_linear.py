@@ -124,7 +124,7 @@ def dynamical_linear(
         Standard deviation of each coordinate of the state's noise; `sigma` if left out.
     rho_bar, state_bound : float, optional
         What policies are told as ``rho_bar`` and ``X``; if left out, the spectral radius (the largest of a batch) and
-        ``U Bn Phi / (1 - rho_bar)``, which bounds the state without noise.
+        ``Phi |start| + U Bn Phi / (1 - rho_bar)``, which bounds the state without noise.
     start : array_like, shape (states,), optional
         The first state; 0 if left out.
     names : sequence of str, optional
@@ -180,7 +180,7 @@ def dynamical_linear(
         raise ValueError(f"||A^k|| / rho^k has no bound at rho = {rho:.6g} (a Jordan block); give rho_bar above it.")
     size = [float(np.linalg.norm(x, axis=-1).max()) for x in (th, w, u)]
     push = float(np.linalg.norm(b, 2, axis=(-2, -1)).max())
-    bound = size[2] * push * phi / (1 - rho) if state_bound is None else state_bound
+    bound = phi * float(np.linalg.norm(first)) + size[2] * push * phi / (1 - rho) if state_bound is None else state_bound
     if not 0 <= bound < np.inf:
         raise ValueError(f"state_bound must be finite and >= 0; got {state_bound}.")
     told = max(sigma, drift)

@@ -15,8 +15,8 @@ Algorithm 1; regret ``O~(d sqrt(T) / (1 - rho_bar)^(3/2))``.
 
 In epoch ``m`` the reward is ``<h, u>`` plus noise, plus a bias of at most
 ``Omega Phi rho_bar^H_m (X + U Bn / (1 - rho_bar))``. With ``ceil`` for ``floor`` ``rho_bar^H_m <= 1 / m``, these sum to
-at most ``ln(e t)``, so that ``|<hhat - h, u>| <= beta ||u||_{V^-1}`` with probability ``1 - delta``; with the paper's
-``floor`` that takes ``c2 / rho_bar``. On that event, with ``M`` epochs begun by round ``t``,
+at most ``ln(e t)``, so that ``|<hhat - h, u>| <= beta ||u||_{V^-1}`` with probability ``1 - delta`` if ``X`` bounds the
+states in which epochs begin, noise included; with the paper's ``floor`` that takes ``c2 / rho_bar``. On that event, with ``M`` epochs begun by round ``t``,
 
     regret(t) <= (H_M + 1) sqrt(8 M max(U c1, beta)^2 d ln(1 + M U^2 / (d lambda)))        (derived, as for LinUCB)
 """

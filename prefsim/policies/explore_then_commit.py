@@ -46,7 +46,9 @@ class State(NamedTuple):
 def turns(hyper, problem):
     """How often each arm is explored, ``m``."""
     share = problem.horizon / problem.arms
-    if hyper.gap > 0.0:
+    if hyper.gap > 0.0 and problem.deviation == 0.0:
+        count = 1
+    elif hyper.gap > 0.0:
         unit = hyper.gap * hyper.gap / (4.0 * problem.deviation * problem.deviation)
         count = ceil(log(problem.horizon * unit) / unit)
     else:

@@ -121,6 +121,6 @@ def learn(hyper, state, problem, t, action, feedback):
 
 
 def regret_slope(hyper, truth, problem):
-    """The coefficient of Lai and Robbins for Bernoulli arms."""
+    """The coefficient of Lai and Robbins for Bernoulli arms; for ``c < 3`` too, where the theorem above is silent."""
     worse = truth.gap > 0
     return float((truth.gap[worse] / bernoulli_kl(truth.means[worse], truth.means.max())).sum())

@@ -168,6 +168,8 @@ def begin(hyper, state, problem):
     for a in range(problem.arms):
         state.done[a] = 0
         state.plan[a] = ceil(min(float(problem.horizon), rounds * state.share[a]))
+        if state.share[a] > 0.0:  # without noise one play is enough, but needed
+            state.plan[a] = max(1, state.plan[a])
         idle = idle and state.plan[a] == 0
     for a in range(problem.arms):
         if idle and state.alive[a] > 0:  # features of 0 pay nothing, whichever is played

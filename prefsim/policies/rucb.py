@@ -7,7 +7,8 @@ With ``mu(i, j)`` the share of duels ``i`` won against ``j`` and ``n(i, j)`` the
 
 The champion is uniform over all arms when C is empty. Challenger ties are broken uniformly at random, never in favour of
 a self-duel; self-duels teach nothing. For ``alpha > 1/2`` and a Condorcet winner ``w`` the leading regret is
-``sum_j 2 alpha ln T / D_wj`` (Zoghi, Whiteson, Munos, de Rijke 2014, Theorem 4; incumbent rule from the authors' code).
+``sum_j 2 alpha ln T / D_wj`` (Zoghi, Whiteson, Munos, de Rijke 2014, Theorem 4, with probability ``1 - delta`` and an additive
+constant that depends on ``delta``; recalled, not checked against the paper; incumbent rule from the authors' code).
 
 ``U(i, j) >= 1/2`` holds exactly when ``sqrt(ln t) >= (1/2 - mu) sqrt(n / alpha)``. That right side changes only for the
 pair that duels, so it is kept (``need``) and a round costs O(arms) and one logarithm.
