@@ -64,7 +64,7 @@ def realised_minus_steady(budget: str, growth: float = 0.0) -> Evidence:
         rho, phi, _, omega, _, _, bound, sigma = bandit.hints
         truth = truths(bandit)[0]
         # The state of the theorem includes its noise: X plus the mean norm of a stationary one.
-        size = bound + sigma * phi * np.sqrt(len(truth.A) / (1 - rho**2)) + phi * np.linalg.norm(truth.start)
+        size = bound + sigma * phi * np.sqrt(len(truth.A) / (1 - rho**2))
         largest = omega * phi * (size + np.linalg.norm(truth.start)) / (1 - rho)
         if growth:
             A = bandit.truth.A.copy()

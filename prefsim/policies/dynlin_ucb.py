@@ -16,7 +16,8 @@ Algorithm 1; regret ``O~(d sqrt(T) / (1 - rho_bar)^(3/2))``.
 In epoch ``m`` the reward is ``<h, u>`` plus noise, plus a bias of at most
 ``Omega Phi rho_bar^H_m (X + U Bn / (1 - rho_bar))``. With ``ceil`` for ``floor`` ``rho_bar^H_m <= 1 / m``, these sum to
 at most ``ln(e t)``, so that ``|<hhat - h, u>| <= beta ||u||_{V^-1}`` with probability ``1 - delta`` if ``X`` bounds the
-states in which epochs begin, noise included; with the paper's ``floor`` that takes ``c2 / rho_bar``. On that event, with ``M`` epochs begun by round ``t``,
+states in which epochs begin, noise included; with the paper's ``floor`` that takes ``c2 / rho_bar``. On that event, with
+``M`` epochs begun by round ``t``,
 
     regret(t) <= (H_M + 1) sqrt(8 M max(U c1, beta)^2 d ln(1 + M U^2 / (d lambda)))        (derived, as for LinUCB)
 """
@@ -181,7 +182,8 @@ def epochs(hyper, problem, t):
 def regret_bound(hyper, truth, problem, t):
     """The derived bound, plus what the rounds cost when an ellipsoid misses; NaN where coverage is not proved."""
     rho = memory(hyper, problem)
-    if not hyper.ceil or hyper.beta_scale < 1.0 or not 0.0 < problem.hints[0] <= rho:
+    louder = truth.noise[0] > problem.hints[7] * (1.0 + 1e-12)  # the reward's noise, than policies are told
+    if not hyper.ceil or hyper.beta_scale < 1.0 or louder or not 0.0 < problem.hints[0] <= rho:
         return np.full(np.shape(t), np.nan)
     length, d, weight = problem.hints[5], problem.dimension, ridge(hyper, problem)
     largest = length * (problem.hints[2] + problem.hints[3] * problem.hints[4] * problem.hints[1] / (1.0 - rho))

@@ -9,9 +9,10 @@ names the second arm and receives ``1 - o``. Against any arm ``1`` the pseudo-re
 (Ailon, Karnin, Joachims 2014; the identity follows from ``P + P^T = 1``). The learners are copies of any bandit policy, by
 default UCB1; a learner with a bound against adversaries hands half the sum of two such bounds on. The other learner's arm is
 drawn independently of its own, but reacts to its earlier ones, so that the losses are no oblivious sequence: the bound must
-hold on the pseudo-regret for losses that depend on the past, as the proofs for EXP3, EXP3-IX and Tsallis-INF allow. Sparring UCB in public code plays ``mean + sqrt(a ln n / n_k)`` with ``n`` its
-own rounds, here all of them, and ``a = 2.5``: that is ``exploration = 2.5`` of UCB1, whose default is 2. Ties are the learner's
-affair. A self-duel is paid like any other.
+hold on the pseudo-regret for losses that depend on the past, as the proofs for EXP3, EXP3-IX and Tsallis-INF allow.
+
+Sparring UCB in public code plays ``mean + sqrt(a ln n / n_k)`` with ``n`` its own rounds, here all of them, and ``a = 2.5``:
+that is ``exploration = 2.5`` of UCB1, whose default is 2. Ties are the learner's affair. A self-duel is paid like any other.
 """
 
 # ruff: noqa: F821
