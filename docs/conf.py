@@ -81,7 +81,7 @@ def _link_names(app, name, source):
     """On the pages of theory, names of algorithms and claims lead to their pages."""
     from text import linked
 
-    if name in ("mathematics", "preference_games"):
+    if name in ("mathematics", "preference_games", "bandits"):
         source[0] = linked(source[0])
 
 

@@ -52,7 +52,8 @@ def over(reduction: ModuleType, learner: ModuleType) -> ModuleType:
     ]
     if hasattr(learner, "validate"):
         tail.append(f"from {learner.__name__} import validate")
-    if getattr(learner, "BOUND_COVERS", "") == "adversarial" and hasattr(reduction, "regret_bound"):
+    # A learner that reacts to the past makes an adversary that does: its bound must hold against such.
+    if getattr(learner, "ADAPTIVE", False) and hasattr(reduction, "regret_bound"):
         tail += [f"from {learner.__name__} import regret_bound as learner_bound", 'BOUND_COVERS = "adversarial_duel"']
     tail += [
         "class State(NamedTuple):",

@@ -102,9 +102,10 @@ def test_dropped_files_are_listed_and_documented(extended):
     assert {"problems/dice.md", "problems/beta_rewards.md", "claims/heavy_ball.additive_game.md"} <= set(pages)
 
 
-def test_preference_games(tmp_path):
-    """All that the chapter prints stands in it, and the answers to its exercises hold."""
-    page = DOCS / "preference_games.md"
+@pytest.mark.parametrize("name", ["preference_games", "bandits"])
+def test_chapter(name, tmp_path):
+    """All that a chapter prints stands in it, and the answers to its exercises hold."""
+    page = DOCS / f"{name}.md"
     assert run(["-c", "\n".join(examples.blocks(page))], tmp_path) == "".join(examples.blocks(page, "text"))
 
 
@@ -183,7 +184,7 @@ def test_verdicts_come_from_the_stored_file(tmp_path):
     assert "not run yet" in pages["claims/index.md"]
 
 
-@pytest.mark.parametrize("page", ["mathematics.md", "preference_games.md"])
+@pytest.mark.parametrize("page", ["mathematics.md", "preference_games.md", "bandits.md"])
 def test_theory_names_claims_that_exist(page):
     known = claim.all_claims()
     subjects = {key.split(".")[0] for key in known}

@@ -390,12 +390,18 @@ def test_expert_plays_the_nearest_action(wanted, nearest):
 
 
 def test_regret_stays_below_the_bound_where_it_is_proved():
-    bandit, certified = ps.bandits.dlb_advertising(0.1), ("dynlin_ucb", {"ceil": True})
+    a, b, omega, theta, actions = (field[0] for field in ps.bandits.dlb_advertising().truth[:5])
+    system = {"A": a, "B": b, "omega": omega, "theta": theta, "actions": actions, "sigma": 0.1}
+    bandit, certified = ps.bandits.dynamical_linear(**system, state_bound=12.0), ("dynlin_ucb", {"ceil": True})
     data = ps.run(bandit, [certified, "dynlin_ucb", "linucb", "ar2", "exp3_batched"], horizon=20_000, runs=5)
     bound = data["regret_bound"].values
     assert np.isfinite(bound[0, 0, 1:]).all() and np.isnan(bound[1:]).all()
     assert (data["regret"].values[0, 0].max(axis=0) <= bound[0, 0]).all()
     truth, problem = truths(bandit)[0], bandit.problem(20_000)
+    noisy, still = ps.bandits.dynamical_linear(**system), ps.bandits.dynamical_linear(**system, state_sigma=0.0)
+    for other, proved in ((noisy, False), (still, True)):  # the default bound on the state leaves its noise out
+        values = rule.regret_bound(rule.Hyper(ceil=True), truths(other)[0], other.problem(20_000), [100])
+        assert np.isfinite(values).all() == proved
     for hyper in ({"beta_scale": 0.5}, {"rho": 0.2}, {"ceil": False}):
         assert np.isnan(rule.regret_bound(rule.Hyper(**{"ceil": True, **hyper}), truth, problem, [100])).all()
 

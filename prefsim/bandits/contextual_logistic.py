@@ -5,14 +5,13 @@ probability ``s(<x_t(a), parameter>)``, ``s(z) = 1 / (1 + exp(-z))``, and 0 othe
 ``max_b s(<x_t(b), parameter>) - s(<x_t(a), parameter>)`` (Filippi, Cappe, Garivier, Szepesvari 2010, with this link).
 """
 
-from math import exp
 from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
 from prefsim.bandit import Bandit
 from prefsim.bandits.contextual_linear import State, contextual_linear, observe
-from prefsim.ops import Array, uniform
+from prefsim.ops import Array, sigmoid, uniform
 
 FEEDBACK = "bandit"
 REWARDS = "bernoulli"
@@ -51,11 +50,6 @@ def contextual_logistic(parameter: ArrayLike = (1.2, 0.0, -1.6), arms: int = 10,
     told = {**odds.known, "deviation": 0.5}
     truth = Truth(odds.truth.parameter)
     return Bandit("contextual_logistic", truth, odds.arms, normalisation="pseudo", **told)  # type: ignore[arg-type]
-
-
-def sigmoid(odds):
-    """``1 / (1 + exp(-odds))``."""
-    return 1.0 / (1.0 + exp(-odds))
 
 
 def feedback(truth, world, action, t, noise):

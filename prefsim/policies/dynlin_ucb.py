@@ -180,18 +180,27 @@ def epochs(hyper, problem, t):
 
 
 def regret_bound(hyper, truth, problem, t):
-    """The derived bound, plus what the rounds cost when an ellipsoid misses; NaN where coverage is not proved."""
+    """The derived bound, plus what the rounds cost when an ellipsoid misses; NaN where coverage is not proved.
+
+    Epochs must begin in states of norm at most the bound `X` policies are told. With noise of deviation ``s`` in the state that
+    holds in all of `T` rounds with probability ``1 - delta`` if ``X >= Phi |x_1| + U B Phi / (1 - rho) + s Phi (sqrt(n) +
+    sqrt(2 ln(T / delta))) / sqrt(1 - rho^2)`` (Gaussian concentration of the norm; derived).
+    """
     rho = memory(hyper, problem)
-    louder = truth.noise[0] > problem.hints[7] * (1.0 + 1e-12)  # the reward's noise, than policies are told
-    if not hyper.ceil or hyper.beta_scale < 1.0 or louder or not 0.0 < problem.hints[0] <= rho:
-        return np.full(np.shape(t), np.nan)
-    length, d, weight = problem.hints[5], problem.dimension, ridge(hyper, problem)
-    largest = length * (problem.hints[2] + problem.hints[3] * problem.hints[4] * problem.hints[1] / (1.0 - rho))
+    spread, phi, _, _, push, length, bound, _ = problem.hints
     miss = hyper.delta if hyper.delta > 0.0 else 1.0 / problem.horizon
+    tail = sqrt(len(truth.start)) + sqrt(2.0 * log(problem.horizon / miss))
+    far = phi * (np.linalg.norm(truth.start) + length * push / (1.0 - spread) + truth.noise[1] * tail / sqrt(1.0 - spread**2))
+    louder = truth.noise[0] > problem.hints[7] * (1.0 + 1e-12)  # the reward's noise, than policies are told
+    unproved = louder or far > bound * (1.0 + 1e-12) or not 0.0 < spread <= rho
+    if not hyper.ceil or hyper.beta_scale < 1.0 or unproved:
+        return np.full(np.shape(t), np.nan)
+    d, weight = problem.dimension, ridge(hyper, problem)
+    largest = length * (problem.hints[2] + problem.hints[3] * problem.hints[4] * problem.hints[1] / (1.0 - rho))
     values = []
     for now in np.asarray(t, dtype=float):
         begun, hold = epochs(hyper, problem, now)
         growth = d * log(1.0 + begun * length**2 / (d * weight))
         width = max(largest, radius(hyper, problem, now))
-        values.append((hold + 1) * sqrt(8.0 * begun * width**2 * growth) + miss * now * 2.0 * largest)
+        values.append((hold + 1) * sqrt(8.0 * begun * width**2 * growth) + 2.0 * miss * now * 2.0 * largest)
     return np.array(values)

@@ -19,6 +19,7 @@ FEEDBACK = "bandit"
 REWARDS = "unit"
 ANYTIME = False
 BOUND_COVERS = "adversarial"
+ADAPTIVE = True
 
 
 class Hyper(NamedTuple):

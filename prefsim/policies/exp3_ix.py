@@ -25,6 +25,7 @@ FEEDBACK = "bandit"
 REWARDS = "unit"
 ANYTIME = False
 BOUND_COVERS = "adversarial"
+ADAPTIVE = True
 
 
 class Hyper(NamedTuple):

@@ -29,6 +29,7 @@ from prefsim.ops import Array, draw, floats
 FEEDBACK = "bandit"
 REWARDS = "unit"
 BOUND_COVERS = "adversarial"
+ADAPTIVE = True
 SLOPE_COVERS = "constrained"
 
 STEPS = 100
