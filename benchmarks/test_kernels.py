@@ -1,6 +1,6 @@
 """Ratios of the bandit engine to hand-fused kernels, and of a whole ``ps.run`` call to its kernel, in one process.
 
-    python -m pytest benchmarks -s
+    python -m pytest benchmarks -s -n 0
 
 One thread, best of several alternating repetitions; only ratios are asserted, never seconds.
 """
