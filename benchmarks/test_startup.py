@@ -2,7 +2,7 @@
 
 Each is shown as a ratio to importing NumPy, the floor of any Python toolkit for arrays, measured in between.
 
-    python -m pytest benchmarks/test_startup.py -s
+    python -m pytest benchmarks/test_startup.py -s -n 0
 """
 
 import subprocess
