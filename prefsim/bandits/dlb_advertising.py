@@ -20,7 +20,17 @@ D = ((0.11, 0.10, 0.01), (0.01, 0.36, 0.01), (0.01, -0.05, 0.0))
 
 
 def dlb_advertising(sigma: float = 0.01, obs_noise: str = "scalar", published_bound: bool = False) -> Bandit:
-    """Build the environment; arguments as in :func:`prefsim.bandits.dlb_synthetic`."""
+    """Build the environment.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the noise; .01 in the paper.
+    obs_noise : {"scalar", "summed"}
+        Whether the reward carries one noise of that deviation, or the sum of one for each of the three outputs.
+    published_bound : bool
+        Tell ``X = U / (1 - rho)``, as the authors' code does, instead of ``U Bn Phi / (1 - rho)``.
+    """
     radius = float(np.abs(np.linalg.eigvals(A)).max())
     bound = sqrt(1.25) / (1 - radius) if published_bound else None
     return dynamical_linear(A, B, np.sum(C, axis=0), np.sum(D, axis=0), BUDGETS, sigma, obs_noise, state_bound=bound)
