@@ -111,8 +111,11 @@ def dynamical_linear(
     A : array_like, shape (states, states) or (instances, states, states)
         Spectral radius below 1.
     B : array_like, shape (states, dimension) or with instances first
+        How an action moves the state.
     omega : array_like, shape (states,) or with instances first
+        What the state pays.
     theta : array_like, shape (dimension,) or with instances first
+        What an action pays at once.
     actions : array_like, shape (arms, dimension) or with instances first
         The playable actions. ``prefsim.action_sets`` lists them for polytopes and balls.
     sigma : float
