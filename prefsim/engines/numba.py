@@ -118,10 +118,11 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
     else:
         header += f"{inline}def allocate_world(truth, known):\n    return ()\n\n"
     for bound in ("report", "reveal"):
-        # Functions with free names of their own belong into the runner's text.
-        if names[bound] in (loops.report, loops.reveal_some):
-            text = inspect.getsource(names.pop(bound)).replace("def reveal_some", "def reveal")
-            header += f"{inline}{text}\n"
+        # Functions with free names of their own belong into the runner's text, and so do those that hand an array on: what
+        # compiles without Numba's runtime does not count the reference.
+        if names[bound] in (loops.report, loops.reveal_some, loops.reveal_all):
+            function = names.pop(bound)
+            header += inline + inspect.getsource(function).replace(f"def {function.__name__}(", f"def {bound}(") + "\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     known = ", ".join(f"known{k}" for k in range(len(bandit.Problem._fields)))
     entry = (
