@@ -108,7 +108,7 @@ def _check_batches(module: ModuleType, where: str) -> None:
 
     As many runs as actions, so that a missing axis broadcasts the wrong way instead of raising.
     """
-    from prefsim.engines.loops import MEMORY, POLICIES, Iterate
+    from prefsim.engines.game_loops import MEMORY, POLICIES, Iterate
 
     n = 3
     waves = np.sin(np.arange(len(POLICIES) * 2 * n * n) ** 2.0).reshape(len(POLICIES), 2, n, n)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim import statistics
-from prefsim.metrics import METRICS, Request
+from prefsim.metrics import ANNOTATIONS, METRICS, Request
 from prefsim.registry import unknown
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 AXES = ("algorithm", "instance", "run", "t")
-ANNOTATIONS = ("_bound", "_slope_upper", "_slope_lower")
-"""Endings of the variables that accompany a metric."""
 
 
 class Curve(NamedTuple):

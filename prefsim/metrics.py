@@ -183,6 +183,9 @@ class Metric(NamedTuple):
     scale: str = "log"
 
 
+ANNOTATIONS = ("_bound", "_slope_upper", "_slope_lower")
+"""Endings of the variables that accompany a metric in a result."""
+
 METRICS: dict[str, Metric] = {
     "duality_gap": Metric(gap, "duality gap (two-sided)", False),
     "exploitability": Metric(exploitability, "exploitability (one-sided)", False),

@@ -12,7 +12,7 @@ import numpy as np
 from prefsim import noise, registry
 from prefsim.bandit import Bandit, kinds
 from prefsim.engines import load_engine
-from prefsim.engines.loops import COUNTED
+from prefsim.engines.bandit_loop import COUNTED
 from prefsim.experiment import Experiment
 
 LONG = 50_000_000

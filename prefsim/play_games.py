@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from prefsim import metrics as gauge
 from prefsim import noise, registry
-from prefsim.curves import ANNOTATIONS
 from prefsim.engines import load_engine
 from prefsim.experiment import Experiment, Spec
 from prefsim.feedback import KINDS, Oracle
@@ -134,10 +133,10 @@ def _opponent(experiment: Experiment, name: str) -> tuple[str, int]:
             f"win_rate:{name} could mean {' or '.join(meant)}; name an algorithm by its label, and actions differently "
             "from everything else."
         )
-    if "/" in name or name.endswith(ANNOTATIONS):
+    if "/" in name or name.endswith(gauge.ANNOTATIONS):
         raise ValueError(
             f"win_rate:{name} cannot name a variable of the results: no '/' may stand in it, nor "
-            f"{', '.join(ANNOTATIONS)} at its end; rename the action or label the algorithm."
+            f"{', '.join(gauge.ANNOTATIONS)} at its end; rename the action or label the algorithm."
         )
     return found[0]
 

@@ -41,9 +41,9 @@ def _digest(module: ModuleType) -> str:
 def sources(experiment: Experiment) -> dict[str, str]:
     """Hashes of the source files a result depends on."""
     from prefsim import equilibrium, metrics, noise, ops, vectors
-    from prefsim.engines import loops
+    from prefsim.engines import bandit_loop, game_loops
 
-    modules = {m.__name__: m for m in (ops, noise, loops)}
+    modules = {m.__name__: m for m in (ops, noise, game_loops if experiment.kind == "solvers" else bandit_loop)}
     for spec in experiment.algorithms:
         rule = registry.resolve(experiment.kind, spec.key, spec.hyper)[0].module
         learner = sys.modules[rule.Hyper.__module__]  # the rule itself, unless it plays copies of another

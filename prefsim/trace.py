@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from prefsim.engines.loops import MEMORY, POLICIES, Iterate
+from prefsim.engines.game_loops import MEMORY, POLICIES, Iterate
 from prefsim.ops import log_normalize
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import prefsim as ps
 from prefsim import ops, registry
-from prefsim.engines.loops import MEMORY, POLICIES, Game, Iterate
+from prefsim.engines.game_loops import MEMORY, POLICIES, Game, Iterate
 from prefsim.engines.reference import stack
 
 LIBRARIES = ["numpy", "array_api_strict", "torch"]

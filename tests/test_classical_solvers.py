@@ -9,7 +9,7 @@ import pytest
 
 import prefsim as ps
 from prefsim import ops, registry
-from prefsim.engines import loops, reference
+from prefsim.engines import game_loops, reference
 from prefsim.engines import numba as compiled
 from prefsim.equilibrium import solve_equilibrium
 
@@ -27,7 +27,7 @@ def advance(key, game, log_policy, iterations=1, **hyper):
     state = module.init(values, np.array(log_policy, dtype=float))
     path = [state.policy]
     for t in range(iterations):
-        state = module.step(values, state, loops.Game(0.5 + game.payoff, game.log_reference, float(game.beta), t))
+        state = module.step(values, state, game_loops.Game(0.5 + game.payoff, game.log_reference, float(game.beta), t))
         path.append(state.policy)
     return np.array(path)
 
@@ -341,7 +341,7 @@ def test_policy_gradients_are_gradients(key):
     module, beta = rule(key), 0.3
     current, mu = log_policies(2, 5)
     gain = np.random.default_rng(1).uniform(size=5)
-    iterate = loops.Iterate(current, mu, *[current] * 5, beta, 0)
+    iterate = game_loops.Iterate(current, mu, *[current] * 5, beta, 0)
     ours = module.target(module.Hyper(step=1.0), iterate, gain, 0) - current
 
     def objective(logits):

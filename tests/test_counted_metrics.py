@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import prefsim as ps
-from prefsim.engines.loops import COUNTED
+from prefsim.engines.bandit_loop import COUNTED
 
 MEANS = np.array([0.7, 0.65, 0.4, 0.2])
 GAPS = 0.7 - MEANS

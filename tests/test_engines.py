@@ -10,7 +10,7 @@ from prefsim import registry
 from prefsim.bandit import Problem
 from prefsim.engines import numba as compiled
 from prefsim.engines import reference
-from prefsim.engines.loops import POLICIES as NAMED
+from prefsim.engines.game_loops import POLICIES as NAMED
 from prefsim.trace import Linear, Untraceable, trace
 
 SOLVERS = sorted(registry.algorithms("solvers"))

@@ -1,8 +1,8 @@
 """Turns rule functions into compiled runners, cached on disk under a name that changes with any source they compile.
 
-A runner module holds imports of the rule functions and the text of a loop from :mod:`prefsim.engines.loops`. Its name
-is a hash of all the sources involved, because Numba's own file cache looks at one file only and would not notice an
-edited rule; and a rule handed over as an argument would never be cached at all.
+A runner module holds imports of the rule functions and the text of a loop (:mod:`prefsim.engines.bandit_loop`,
+:mod:`prefsim.engines.game_loops`). Its name is a hash of all the sources involved, because Numba's own file cache looks
+at one file only and would not notice an edited rule; and a rule handed over as an argument would never be cached at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from prefsim import bandit, noise, ops, reductions
-from prefsim.engines import loops, numba_ops
+from prefsim.engines import numba_ops
 
 
 class CompileError(TypeError):
@@ -104,7 +104,7 @@ def compile_runner(
     Parameters
     ----------
     loop : function
-        One of :mod:`prefsim.engines.loops`.
+        One of :mod:`prefsim.engines.bandit_loop` or :mod:`prefsim.engines.game_loops`.
     header : str
         Lines before the loop, defining helpers the loop needs.
     names : dict
@@ -114,7 +114,8 @@ def compile_runner(
     options : dict
         How the functions in `names` compile.
     """
-    sources = {module.__name__: inspect.getsource(module) for module in (noise, ops, loops, numba_ops, bandit, reductions)}
+    modules = (noise, ops, sys.modules[loop.__module__], numba_ops, bandit, reductions)
+    sources = {module.__name__: inspect.getsource(module) for module in modules}
     constants: list[str] = []
     imports = []
     for name, value in names.items():

@@ -6,9 +6,7 @@ Runners release the GIL and work on ranges of runs, so threads share the work an
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -19,50 +17,10 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from prefsim import bandit, feedback, noise, ops, trace
-from prefsim.engines import loops, reference
+from prefsim.engines import bandit_loop, game_loops, reference
 from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, CompileError, compile_runner
 from prefsim.engines.reference import EXACT
-
-PIECES = 16
-"""Ranges of runs per thread."""
-
-
-def threads() -> int:
-    """Threads to use: ``PREFSIM_THREADS``, or one per core this process may run on."""
-    given = os.environ.get("PREFSIM_THREADS", "")
-    if given:
-        if not given.isdigit() or int(given) == 0:
-            raise ValueError(f"PREFSIM_THREADS must be a whole number >= 1; got {given!r}.")
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def parallel(
-    work: Callable[[int, int, NDArray[np.uint8]], None], count: int, progress: Callable[[int], None] | None = None
-) -> None:
-    """Call ``work(first, last, halt)`` over ranges that cover ``0 .. count - 1``, on all threads.
-
-    The main thread only waits, so that an interrupt reaches it; it then sets ``halt[0]`` for the loops to see.
-    """
-    workers = min(threads(), count)
-    # Many ranges level out uneven runs and move the progress bar.
-    pieces = min(count, PIECES * workers)
-    edges = [count * i // pieces for i in range(pieces + 1)]
-    halt = np.zeros(1, np.uint8)
-
-    def piece(i: int) -> None:
-        work(edges[i], edges[i + 1], halt)
-        if progress:
-            progress(edges[i + 1] - edges[i])
-
-    pool = ThreadPoolExecutor(workers)
-    try:
-        list(pool.map(piece, range(pieces)))
-    except BaseException:
-        halt[0] = 1
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+from prefsim.engines.threads import parallel
 
 
 def _literal(hyper: type, values: str) -> str:
@@ -120,7 +78,7 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
     for bound in ("report", "reveal"):
         # Functions with free names of their own belong into the runner's text, and so do those that hand an array on: what
         # compiles without Numba's runtime does not count the reference.
-        if names[bound] in (loops.report, loops.reveal_some, loops.reveal_all):
+        if names[bound] in (bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all):
             function = names.pop(bound)
             header += inline + inspect.getsource(function).replace(f"def {function.__name__}(", f"def {bound}(") + "\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
@@ -131,7 +89,7 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
         "                keys, instance, first, last, record, out, halt)\n"
     )
     options = ALLOCATING if getattr(policy, "ALLOCATES", False) else OPTIONS
-    return compile_runner(loops.play_bandit, header, names, entry, options)
+    return compile_runner(bandit_loop.play_bandit, header, names, entry, options)
 
 
 @contextmanager
@@ -177,7 +135,7 @@ def _make_hyper(solver: ModuleType) -> str:
 @cache
 def _body_runner(solver: ModuleType) -> Any:
     """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
-    memory = {name: getattr(solver, name) for name in loops.MEMORY if hasattr(solver, name)}
+    memory = {name: getattr(solver, name) for name in game_loops.MEMORY if hasattr(solver, name)}
     compute = [f"    new_{name} = log_normalize({name}(hyper, iterate, gain))\n" for name in memory]
     store = [f"    iterate.{name}[:] = new_{name}\n" for name in memory]
     header = (
@@ -187,7 +145,7 @@ def _body_runner(solver: ModuleType) -> Any:
     entry = f"def run({arguments}):\n    play_game({arguments})\n"
     names = {
         "Hyper": solver.Hyper,
-        "Iterate": loops.Iterate,
+        "Iterate": game_loops.Iterate,
         "PHASES": getattr(solver, "PHASES", 1),
         "opponent": solver.opponent,
         "target": solver.target,
@@ -196,15 +154,15 @@ def _body_runner(solver: ModuleType) -> Any:
         **_ORACLE,
         **memory,
     }
-    return compile_runner(loops.play_game, header, names, entry, ALLOCATING)
+    return compile_runner(game_loops.play_game, header, names, entry, ALLOCATING)
 
 
 @cache
 def _fused_runner() -> Any:
     """Runner of the fused kernel, the same for every rule that can be traced."""
     arguments = "opponent, anchor, slope, memory, payoff, bank, total, distance, oracle, start, stop, first, last"
-    names = {**_ORACLE, "mix": loops.mix, "log_normalize_row": loops.log_normalize_row}
-    return compile_runner(loops.fuse_game, "", names, f"def run({arguments}):\n    fuse_game({arguments})\n")
+    names = {**_ORACLE, "mix": game_loops.mix, "log_normalize_row": game_loops.log_normalize_row}
+    return compile_runner(game_loops.fuse_game, "", names, f"def run({arguments}):\n    fuse_game({arguments})\n")
 
 
 @cache
@@ -220,8 +178,8 @@ def _step_runner(solver: ModuleType) -> Any:
     )
     arguments = "hypers, beta, preference, reference, bank, total, distance, start, stop, first, last"
     entry = f"def run({arguments}):\n    step_game({arguments})\n"
-    names = {"Hyper": solver.Hyper, "State": solver.State, "Game": loops.Game, "step": solver.step}
-    return compile_runner(loops.step_game, header, names, entry, ALLOCATING)
+    names = {"Hyper": solver.Hyper, "State": solver.State, "Game": game_loops.Game, "step": solver.step}
+    return compile_runner(game_loops.step_game, header, names, entry, ALLOCATING)
 
 
 SOLVER_ADVICE = "Write the rule with prefsim.ops and arithmetic on log-policies, which mean the same on one row"
@@ -242,9 +200,10 @@ class GamePlayer(reference.GamePlayer):
     ):
         super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, distance=distance)
         instances, runs, n = start.shape
-        self._bank = np.stack([self.policies[name] for name in loops.POLICIES], axis=2).reshape(-1, len(loops.POLICIES), n)
+        named = np.stack([self.policies[name] for name in game_loops.POLICIES], axis=2)
+        self._bank = named.reshape(instances * runs, -1, n)
         shaped = self._bank.reshape(instances, runs, -1, n)
-        self.policies = {name: shaped[:, :, k] for k, name in enumerate(loops.POLICIES)}
+        self.policies = {name: shaped[:, :, k] for k, name in enumerate(game_loops.POLICIES)}
         self._total = self.total.reshape(-1, n) if self.total is not None else np.empty((0, n))
         self._distance = self.distance.reshape(-1) if self.distance is not None else np.empty(0)
         self._hypers = np.array([_floats(h) for h in hypers]).reshape(instances, -1)

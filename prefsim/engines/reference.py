@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim.bandit import Problem, kinds
-from prefsim.engines import loops
+from prefsim.engines import bandit_loop as loop
+from prefsim.engines import game_loops
 from prefsim.feedback import Oracle, estimate
 from prefsim.noise import open_stream, seek
 from prefsim.ops import TIE, log_normalize, win_rates
@@ -41,41 +42,41 @@ def _size(axis: str | int, problem: Problem, truth: Any) -> int:
     return getattr(problem, axis) if axis in Problem._fields else len(getattr(truth, axis))
 
 
-REVEAL = {"full": loops.reveal_all, "entries": loops.reveal_some}
+REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some}
 """How policies are told more than what their action brought, by kind of feedback."""
 
 
 def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> dict[str, Any]:
-    """What the names that are free in ``loops.play_bandit`` stand for, but for what allocates."""
+    """What the names that are free in ``bandit_loop.play_bandit`` stand for, but for what allocates."""
     duel = kind == "duel"
     names = {
         "init": policy.init,
         "act": action_rule(policy, kind),
-        "reveal": REVEAL.get(kind, loops.pass_on),
+        "reveal": REVEAL.get(kind, loop.pass_on),
         "learn": policy.learn,
-        "place": loops.place_pair if duel else loops.place_arm,
-        "start": getattr(environment, "start", loops.nothing),
-        "observe": getattr(environment, "observe", loops.nothing),
-        "present": loops.show_arms if "features" in environment.Truth._fields else loops.nothing,
-        "present_round": loops.show_arms if hasattr(environment, "observe") else loops.nothing,
+        "place": loop.place_pair if duel else loop.place_arm,
+        "start": getattr(environment, "start", loop.nothing),
+        "observe": getattr(environment, "observe", loop.nothing),
+        "present": loop.show_arms if "features" in environment.Truth._fields else loop.nothing,
+        "present_round": loop.show_arms if hasattr(environment, "observe") else loop.nothing,
         "feedback": environment.feedback,
         "regrets": environment.regrets,
         "COSTS": len(environment.METRICS),
-        "LATEST": loops.LATEST,
-        "watch": loops.nothing,
-        "report": loops.nothing,
+        "LATEST": loop.LATEST,
+        "watch": loop.nothing,
+        "report": loop.nothing,
     }
     if kind == "entries":
         names["ask"] = policy.ask
     if counted:
         names |= {
-            "watch": loops.watch_pair if duel else loops.watch_arm,
-            "report": loops.report,
-            "tallies": getattr(environment, "tallies", loops.no_notions),
+            "watch": loop.watch_pair if duel else loop.watch_arm,
+            "report": loop.report,
+            "tallies": getattr(environment, "tallies", loop.no_notions),
             "TALLIED": len(getattr(environment, "TALLIES", ())),
-            "recommend": getattr(policy, "recommend", loops.no_arm),
-            "gap_of": loops.gap_of_arm if "gap" in environment.Truth._fields else loops.no_gap,
-            "most_played": loops.most_played,
+            "recommend": getattr(policy, "recommend", loop.no_arm),
+            "gap_of": loop.gap_of_arm if "gap" in environment.Truth._fields else loop.no_gap,
+            "most_played": loop.most_played,
             "TIE": TIE,
         }
     return names
@@ -88,9 +89,9 @@ def play_bandit(
 
     `counted` records ``TALLIES`` and ``COUNTED`` too; `kind` is the feedback, the environment's first unless given.
     """
-    world = allocate(environment) if hasattr(environment, "State") else loops.nothing
+    world = allocate(environment) if hasattr(environment, "State") else loop.nothing
     names = {
-        **vars(loops),
+        **vars(loop),
         **bandit_names(policy, environment, counted, kind or kinds(environment)[0]),
         "allocate": allocate(policy),
         "allocate_world": lambda truth, known: world(known, truth),
@@ -98,7 +99,7 @@ def play_bandit(
     }
     for bound in ("report", "reveal"):
         names[bound] = FunctionType(names[bound].__code__, names)
-    return FunctionType(loops.play_bandit.__code__, names)
+    return FunctionType(loop.play_bandit.__code__, names)
 
 
 class GamePlayer:
@@ -141,9 +142,9 @@ class GamePlayer:
         self.hyper = stack(hypers)
         self.beta = beta[:, None, None]
         self.preference = preference[:, None]
-        self.policies = {name: start.copy() for name in loops.POLICIES}
+        self.policies = {name: start.copy() for name in game_loops.POLICIES}
         self.policies["reference"] = np.array(np.broadcast_to(reference[:, None], start.shape))
-        self.memory = [name for name in loops.MEMORY if hasattr(solver, name)]
+        self.memory = [name for name in game_loops.MEMORY if hasattr(solver, name)]
         self.total = np.zeros_like(start) if average else None
         self.distance = np.zeros(start.shape[:2]) if distance else None
         self.t = 0
@@ -161,10 +162,10 @@ class GamePlayer:
                 self.total += np.exp(now["current"])
             gain = now["current"]
             for phase in range(self.phases):
-                iterate = loops.Iterate(**now, beta=self.beta, t=t)
+                iterate = game_loops.Iterate(**now, beta=self.beta, t=t)
                 gain = self._observe(self.solver.opponent(self.hyper, iterate, phase), t * self.phases + phase)
                 now["half"] = log_normalize(self.solver.target(self.hyper, iterate, gain, phase))
-            iterate = loops.Iterate(**now, beta=self.beta, t=t)
+            iterate = game_loops.Iterate(**now, beta=self.beta, t=t)
             moved = {name: log_normalize(getattr(self.solver, name)(self.hyper, iterate, gain)) for name in self.memory}
             if self.distance is not None:
                 self.distance += _step_length(now["current"], now["half"])
@@ -218,7 +219,7 @@ class StepPlayer:
             if self.total is not None:
                 self.total += np.exp(self.current)
             before = self.current
-            game = loops.Game(self.preference, self.reference, self.beta, t)
+            game = game_loops.Game(self.preference, self.reference, self.beta, t)
             self.state = self.solver.step(self.hyper, self.state, game)
             if self.distance is not None:
                 self.distance += _step_length(before, self.current)

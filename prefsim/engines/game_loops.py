@@ -1,7 +1,7 @@
-"""The loops around the rules, written once: the reference engine runs them as they stand, Numba compiles their text.
+"""The loops around the rules of preference games, and what those rules may look at; Numba compiles their text.
 
-The names in capitals and the rule functions are free here; an engine binds them to one algorithm on one problem
-(``play_bandit`` and ``GamePlayer`` of ``reference`` and ``numba``). The rules' contract is in ``docs/extending.md``.
+The names in capitals and the rule functions are free here; an engine binds them to one solver. The rules' contract is in
+``docs/extending.md``.
 """
 
 # ruff: noqa: F821
@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prefsim.feedback import estimate
-from prefsim.noise import open_stream, seek, uniform
-from prefsim.ops import TIE
+from prefsim.noise import open_stream, seek
 
 
 class Iterate(NamedTuple):
@@ -45,175 +44,6 @@ POLICIES = Iterate._fields[:-2]
 MEMORY = ("auxiliary", "magnet", "slow")
 """Those that move only if the rule file defines a function of that name, ``auxiliary(hyper, iterate, gain)``. It is asked
 at the end of an iteration, when ``half`` is the new policy and ``gain`` the last one; the result is normalised."""
-
-
-def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, halt):
-    """Play runs ``first .. last - 1`` of one policy on one instance; fill ``out[run, slot, metric]``, cumulative.
-
-    `keys` holds the two key words of the streams for the environment, the policy and the order of the arms. The arms
-    are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering. Setting
-    ``halt[0]`` from another thread makes it return within some rounds.
-    """
-    for run in range(first, last):
-        nature = open_stream(keys[0], keys[1], instance, run)
-        luck = open_stream(keys[2], keys[3], instance, run)
-        shuffle = open_stream(keys[4], keys[5], instance, run)
-        order = np.arange(known.arms)
-        for i in range(known.arms - 1, 0, -1):
-            j = int(uniform(shuffle) * (i + 1))
-            order[i], order[j] = order[j], order[i]
-        problem = describe(known)
-        world = allocate_world(truth, known)
-        start(truth, world, problem, nature)
-        present(truth, order, problem.features)
-        state = allocate(problem)
-        init(hyper, state, problem)
-        total = np.zeros(COSTS)
-        wanted, seen = np.zeros(known.arms), np.zeros(known.arms)
-        plays = np.zeros(known.arms + LATEST)
-        plays[known.arms] = -1.0
-        slot = 1 if record[0] == 0 else 0
-        for t in range(1, known.horizon + 1):
-            if t & 0xFFFF == 0 and halt[0] != 0:
-                return
-            seek(nature, t)
-            seek(luck, t)
-            observe(truth, world, t, nature)
-            present_round(world, order, problem.features)
-            action = act(hyper, state, problem, t, luck)
-            played = place(order, action)
-            signal = feedback(truth, world, played, t, nature)
-            told = reveal(hyper, state, problem, t, luck, world, order, action, signal, wanted, seen)
-            learn(hyper, state, problem, t, action, told)
-            cost = regrets(truth, world, played, t, signal)
-            for m in range(COSTS):
-                total[m] += cost[m]
-            watch(plays, played)
-            if t == record[slot]:
-                for m in range(COSTS):
-                    out[run, slot, m] = total[m]
-                report(hyper, state, problem, t, truth, world, order, plays, out[run, slot])
-                slot += 1
-
-
-LATEST = 3
-"""Numbers behind the counts of plays: the arm and the second arm played last, and the switches so far."""
-
-
-def nothing(*arguments):
-    """What an optional function does where a file does not define it."""
-
-
-def show_arms(source, order, features):
-    """Describe the arms, in the order in which they are presented."""
-    for i in range(len(order)):
-        for k in range(features.shape[1]):
-            features[i, k] = source.features[order[i], k]
-
-
-def pass_on(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
-    """Tell the policy what its action brought."""
-    return signal
-
-
-def reveal_all(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
-    """Tell the rewards of all arms."""
-    for i in range(len(order)):
-        seen[i] = world.rewards[order[i]]
-    return seen
-
-
-def reveal_some(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
-    """Tell the rewards of the arms the policy asks for while its budget lasts, and the played one's if that is free."""
-    for i in range(len(order)):
-        wanted[i] = 0.0
-    ask(hyper, state, problem, t, action, noise, wanted)
-    for i in range(len(order)):
-        seen[i] = np.nan
-        if i == action and world.free[0] > 0.0:
-            seen[i] = world.rewards[order[i]]
-        elif wanted[i] > 0.0 and world.budget[0] >= 1.0:
-            world.budget[0] -= 1.0
-            seen[i] = world.rewards[order[i]]
-    return seen
-
-
-def watch_arm(plays, played):
-    """Count a play, and a switch if it is not the last round's."""
-    last = len(plays) - LATEST
-    plays[played] += 1.0
-    if plays[last] >= 0.0 and plays[last] != played:
-        plays[last + 2] += 1.0
-    plays[last] = played
-
-
-def watch_pair(plays, played):
-    """Count both arms of a duel; a switch is any change of the pair."""
-    last = len(plays) - LATEST
-    plays[played[0]] += 1.0
-    plays[played[1]] += 1.0
-    if plays[last] >= 0.0 and (plays[last] != played[0] or plays[last + 1] != played[1]):
-        plays[last + 2] += 1.0
-    plays[last] = played[0]
-    plays[last + 1] = played[1]
-
-
-def report(hyper, state, problem, t, truth, world, order, plays, row):
-    """Fill in what follows from the counts of plays: the environment's notions of regret, then ``COUNTED``."""
-    notions = tallies(truth, world, plays, t)
-    for m in range(TALLIED):
-        row[COSTS + m] = notions[m]
-    row[COSTS + TALLIED] = plays[len(plays) - 1]
-    arm = recommend(hyper, state, problem, t)
-    gap = gap_of(truth, order[arm] if arm >= 0 else most_played(plays, order))
-    row[COSTS + TALLIED + 1] = gap
-    row[COSTS + TALLIED + 2] = 1.0 if gap > TIE else 0.0
-
-
-COUNTED = ("switches", "simple_regret", "identification_error")
-"""Metrics every environment has: changes of action; the gap of the arm the policy recommends (of the arm it played
-most, if it names none); whether that gap is above 0."""
-
-
-def no_notions(truth, world, plays, t):
-    """Environments without notions of regret of their own."""
-    return (0.0,)
-
-
-def no_arm(hyper, state, problem, t):
-    """Policies that recommend no arm."""
-    return -1
-
-
-def gap_of_arm(truth, arm):
-    """Gap of an arm."""
-    return truth.gap[arm]
-
-
-def no_gap(truth, arm):
-    """Gap of an arm where arms have none of their own."""
-    return np.nan
-
-
-def most_played(plays, order):
-    """The arm played most; ties go to the one presented first, which is a random one."""
-    best = order[0]
-    for i in range(1, len(order)):
-        if plays[order[i]] > plays[best]:
-            best = order[i]
-    return best
-
-
-def place_arm(order, action):
-    """True arm behind the presented one."""
-    if action < 0 or action >= len(order):
-        raise IndexError("a policy played an arm that does not exist")
-    return order[action]
-
-
-def place_pair(order, action):
-    """True pair of arms behind the presented one."""
-    return place_arm(order, action[0]), place_arm(order, action[1])
 
 
 def play_game(hypers, beta, preference, bank, total, distance, oracle, start, stop, first, last):
@@ -253,7 +83,7 @@ def play_game(hypers, beta, preference, bank, total, distance, oracle, start, st
 
 
 def fuse_game(opponent, anchor, slope, memory, payoff, bank, total, distance, oracle, start, stop, first, last):
-    """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in ``loops.play_game``.
+    """Advance rows by traced coefficients (``trace.Coefficients``); arrays as in :func:`play_game`.
 
     One table row serves all iterations if there is only one. The payoff is skew, so the gain is gathered row by row:
     ``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser).
