@@ -21,7 +21,10 @@ Floats = NDArray[np.float64]
 
 def gains(game: PreferenceGame, log_policy: Floats) -> Floats:
     """Win rates over 1/2 against `log_policy`: ``A p``, shape (..., n)."""
-    return np.matmul(game.payoff, np.exp(log_policy)[..., None])[..., 0]
+    policy = np.exp(log_policy)
+    if game.payoff.ndim > 2 and game.payoff.shape[-3] == 1 and policy.ndim > 1:  # runs on one matrix are one product
+        return np.matmul(policy, np.swapaxes(game.payoff[..., 0, :, :], -1, -2))
+    return np.matmul(game.payoff, policy[..., None])[..., 0]
 
 
 def _best_response(game: PreferenceGame, gain: Floats) -> Floats:

@@ -110,12 +110,10 @@ def start_players(
                 f"{spec.label} computes its own step from the whole game and cannot work from "
                 f"{experiment.feedback.kind} feedback; leave it out, or use exact feedback."
             )
-    arrays = (np.array(game.beta), 0.5 + game.payoff, np.array(game.log_reference), start, average)
-    play_game = load_engine(engine).play_game
-    return [
-        play_game(solver, hypers, *arrays, *([] if hasattr(solver, "step") else [oracle]), distance=distance)
-        for solver, hypers in rules
-    ]
+    one = game.payoff[:1] if game.payoff.strides[0] == 0 else game.payoff  # a matrix that games share stays one
+    preference = np.broadcast_to(0.5 + one, game.payoff.shape)
+    arrays = (np.array(game.beta), preference, np.array(game.log_reference), start, average)
+    return load_engine(engine).play_games(rules, *arrays, oracle=oracle, distance=distance)
 
 
 def _opponent(experiment: Experiment, name: str) -> tuple[str, int]:

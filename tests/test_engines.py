@@ -8,7 +8,7 @@ import pytest
 import prefsim as ps
 from prefsim import registry
 from prefsim.bandit import Problem
-from prefsim.engines import numba as compiled
+from prefsim.engines import numba_games as compiled
 from prefsim.engines import reference
 from prefsim.engines.game_loops import POLICIES as NAMED
 from prefsim.trace import Linear, Untraceable, trace
@@ -24,23 +24,36 @@ def variants(solver):
 NOT_AFFINE = {"sppo": [{"half_partition": True}], "nash_md_pg": [{}], "nash_ema_pg": [{}]}
 
 
-@pytest.mark.parametrize("kernel", ["fused", "body"])
+KERNELS = {"lanes": (32, 8), "rows": (0, 10**9), "product": (0, 1), "body": None}
+"""Ways to play, as the limits up to which games go side by side and from which their gains are one product."""
+
+
+def compiled_player(kernel, monkeypatch):
+    """The class that plays this way."""
+    if kernel == "body":
+        return compiled.BodyPlayer
+    for name, limit in zip(("SIDE_BY_SIDE", "TOGETHER"), KERNELS[kernel], strict=True):
+        monkeypatch.setattr(compiled, name, limit)
+    return compiled.FusedPlayer
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_solver_same_on_both_engines(solver, kernel):
+def test_solver_same_on_both_engines(solver, kernel, monkeypatch):
     entry = registry.algorithm("solvers", solver)
     game = ps.games.random(7, seed=3, count=3).replace(beta=[0.1, 0.3, 0.7]).flatten()
     arrays = [np.array(a) for a in (game.beta, game.preference, game.log_reference)]
     start = np.array(game.log_reference[:, None]) * np.array([1.0, 0.3])[:, None]
     start = start - np.log(np.exp(start).sum(-1, keepdims=True))
     for settings in variants(solver):
-        if kernel == "fused" and settings in NOT_AFFINE.get(solver, []):
+        if kernel != "body" and settings in NOT_AFFINE.get(solver, []):
             continue
         given = entry.hyper(settings)
         hypers = [entry.translate(given, b) if entry.translate else given for b in game.beta.tolist()]
         stepping = hasattr(entry.module, "step")
-        plain = reference.play_game(entry.module, hypers, *arrays, start, True)
-        choice = {} if stepping else {"kernel": kernel}
-        fast = (compiled.StepPlayer if stepping else compiled.GamePlayer)(entry.module, hypers, *arrays, start, True, **choice)
+        plain = reference.play_game(entry.module, hypers, *arrays, start, True, distance=True)
+        player = compiled.StepPlayer if stepping else compiled_player(kernel, monkeypatch)
+        fast = player(entry.module, hypers, *arrays, start, True, distance=True)
         for stop in (1, 2, 30):
             plain.advance(stop)
             fast.advance(stop)
@@ -48,6 +61,7 @@ def test_solver_same_on_both_engines(solver, kernel):
                 ours, theirs = (getattr(p.state, name) if stepping else p.policies[name] for p in (fast, plain))
                 np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=f"{solver} {settings} {name}")
             np.testing.assert_allclose(fast.total, plain.total, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(fast.distance, plain.distance, rtol=1e-9, atol=1e-12)
         assert np.abs(np.exp(plain.current) - np.exp(start)).max() > 1e-3
 
 

@@ -31,7 +31,7 @@ def test_estimates_are_unbiased(kind):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kernel", ["fused", "body"])
 def test_engines_agree_on_the_same_noise(model, kernel):
-    from prefsim.engines import numba as compiled
+    from prefsim.engines import numba_games as compiled
 
     feedback = Feedback.parse(model)
     oracle = Oracle(KINDS.index(feedback.kind), feedback.samples, feedback.scale, 7, 9)
@@ -41,7 +41,7 @@ def test_engines_agree_on_the_same_noise(model, kernel):
         start = np.array(flat.log_reference[:, None]) + np.zeros((1, 3, 1))
         arguments = (entry.module, [entry.hyper({})], np.array(flat.beta), 0.5 + flat.payoff, np.array(flat.log_reference))
         plain = reference.GamePlayer(*arguments, start, True, oracle)
-        fast = compiled.GamePlayer(*arguments, start, True, oracle, kernel=kernel)
+        fast = {"fused": compiled.FusedPlayer, "body": compiled.BodyPlayer}[kernel](*arguments, start, True, oracle)
         for stop in (1, 25):
             plain.advance(stop)
             fast.advance(stop)

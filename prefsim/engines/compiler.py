@@ -13,7 +13,8 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -21,7 +22,9 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
 from prefsim import bandit, noise, ops, reductions
 from prefsim.engines import numba_ops
@@ -121,7 +124,7 @@ def compile_runner(
     for name, value in names.items():
         if isinstance(value, FunctionType):
             _collect(value, options, sources, constants)
-        if isinstance(value, (FunctionType, type)):
+        if hasattr(value, "__module__"):  # a function, a class or one of Numba's intrinsics
             sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
             imports.append(f"from {value.__module__} import {value.__name__} as {name}")
         else:
@@ -138,7 +141,7 @@ def compile_runner(
         ]
     )
     compiled_from = [f"{name}\0{sources[name]}" for name in sorted(sources)]
-    material = "\0".join([numba.__version__, text, *sorted(constants), *compiled_from])
+    material = "\0".join([numba.__version__, repr(options), text, *sorted(constants), *compiled_from])
     return _import(text, hashlib.blake2b(material.encode(), digest_size=12).hexdigest())
 
 
@@ -156,3 +159,34 @@ def _import(text: str, digest: str) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)  # type: ignore[union-attr]
     return module.run
+
+
+def literal(hyper: type, values: str) -> str:
+    """Text that rebuilds `hyper` from floats, restoring integers and booleans."""
+    wrap = {bool: "{} != 0.0", int: "int({})", float: "{}"}
+    fields = [wrap[type(d)].format(f"{values}[{k}]") for k, d in enumerate(hyper._field_defaults.values())]  # type: ignore[attr-defined]
+    return f"Hyper({', '.join(fields)})"
+
+
+def as_floats(hyper: Any) -> NDArray[np.float64]:
+    """Hyperparameters as the numbers that :func:`literal` reads."""
+    return np.array([float(value) for value in hyper])
+
+
+@contextmanager
+def explained(rule: ModuleType, advice: str) -> Iterator[None]:
+    """Turn Numba's complaint about a rule file into a sentence."""
+    try:
+        yield
+    except NumbaError as error:
+        raise CompileError(
+            f"{rule.__name__} does not compile. {advice}; engine='reference' runs it as it stands. "
+            f"Numba says: {_reason(error).rstrip('.')}."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of Numba's long message that says what was wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error" in line or "NRT" in line or line.startswith("No implementation")]
+    return (telling or lines)[-1]

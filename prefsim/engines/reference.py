@@ -236,6 +236,16 @@ def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> GamePlayer
     return (StepPlayer if hasattr(solver, "step") else GamePlayer)(solver, *arguments, **options)
 
 
+def play_games(
+    rules: list[tuple[ModuleType, list[Any]]], *arguments: Any, oracle: Oracle = EXACT, distance: bool = False
+) -> list[GamePlayer | StepPlayer]:
+    """Players of several rules, a pair of solver and hyperparameters each; other arguments as in :class:`GamePlayer`."""
+    return [
+        play_game(solver, hypers, *arguments, *(() if hasattr(solver, "step") else (oracle,)), distance=distance)
+        for solver, hypers in rules
+    ]
+
+
 def stack(hypers: list[Any]) -> Any:
     """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
     merged = []

@@ -1,0 +1,353 @@
+"""One kernel for every solver that can be traced: the loops of its coefficients, a game a row or eight games side by side.
+
+`opponent`, `anchor`, `slope` and `memory` are the tables of ``trace.Coefficients`` with all axes but the last merged into
+one; `shape` holds those axes' lengths, (iterations, instances, phases, memories), and a single iteration serves all.
+`known` is, like `slope`, one number per phase: the named log-policy the opponent is, or -1 if it is a mixture.
+Probabilities of the current policy and of the one just arrived at are kept, and need no exponential. Row ``r`` belongs to
+instance ``r // runs`` and plays on ``payoff[which[r]]``. Functions take whole tables and the number of a row, because views
+would be counted, atomically.
+
+A row of `bank` has the named log-policies, then the probabilities of the current policy and of the one just arrived at,
+all padded to whole vectors; `payoff` is padded likewise. The payoff is skew, so the gain is gathered row by row,
+``gain_i = sum_j A_ij q_j = - sum_j A_ji q_j`` (the constant 1/2 of a win rate cancels in the normaliser). Sums run in one
+order in all loops, so that one game alone and eight side by side agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prefsim.engines.lanes import (
+    WIDTH,
+    across,
+    exponential,
+    first_lanes,
+    highest,
+    larger,
+    load,
+    magnitude,
+    spread,
+    store,
+    weighted,
+)
+from prefsim.feedback import estimate
+from prefsim.noise import open_stream, seek
+
+CURRENT, HALF, PREVIOUS, MEMORIES = 0, 2, 3, 4
+"""Places of named log-policies in a row of the bank, as in ``game_loops.POLICIES``."""
+
+NAMED, PLAYED_NOW, ARRIVED = 7, 7, 8
+"""How many there are; places of the probabilities of the current policy and of the one just arrived at."""
+
+PLANES = 9
+"""Vectors of a row of the bank."""
+
+
+def mix(weights, entry, named, blocks, out, place):
+    """Sum of the named log-policies of a row, weighted by a row of a table, into vector `place` of `out`."""
+    for b in range(blocks):
+        store(out, place * blocks + b, spread(0.0))
+    for k in range(NAMED):
+        weight = weights[entry, k]
+        if weight != 0.0:
+            for b in range(blocks):
+                store(out, place * blocks + b, load(out, place * blocks + b) + load(named, k * blocks + b) * weight)
+
+
+def soften(values, place, blocks, n, weights, target):
+    """Normalise vector `place` of `values` in place, a log-policy; its probabilities go to vector `target` of `weights`."""
+    last = place * blocks + blocks - 1
+    store(values, last, first_lanes(load(values, last), n - (blocks - 1) * WIDTH))
+    tops = spread(-np.inf)
+    for b in range(blocks):
+        tops = larger(load(values, place * blocks + b), tops)
+    top = highest(tops)
+    masses = spread(0.0)
+    for b in range(blocks):
+        below = load(values, place * blocks + b) - top
+        store(values, place * blocks + b, below)
+        mass = exponential(below)
+        store(weights, target * blocks + b, mass)
+        masses = masses + mass
+    total = across(masses)
+    shift, scale = np.log(total), 1.0 / total
+    for b in range(blocks):
+        store(values, place * blocks + b, load(values, place * blocks + b) - shift)
+        store(weights, target * blocks + b, load(weights, target * blocks + b) * scale)
+
+
+def choose(opponent, known, entry, named, blocks, n, scratch, played, row):
+    """Write the opponent's probabilities into a row of `played`."""
+    who = known[entry]
+    if who == CURRENT or who == HALF:
+        source = PLAYED_NOW if who == CURRENT else ARRIVED
+        for b in range(blocks):
+            store(played, row * blocks + b, load(named, source * blocks + b))
+    else:
+        mix(opponent, entry, named, blocks, scratch, 0)
+        soften(scratch, 0, blocks, n, played, row)
+
+
+def win(payoff, blocks, n, played, gain):
+    """Gain ``A q`` of one game, into row 0 of `gain`: four rows of the matrix at a time, read along memory."""
+    for b in range(blocks):
+        store(gain, b, spread(0.0))
+    j = 0
+    while j + 4 <= n:
+        q0, q1, q2, q3 = played[0, j], played[0, j + 1], played[0, j + 2], played[0, j + 3]
+        for b in range(blocks):
+            total = load(gain, b) - load(payoff, j * blocks + b) * q0
+            total = total - load(payoff, (j + 1) * blocks + b) * q1
+            total = total - load(payoff, (j + 2) * blocks + b) * q2
+            store(gain, b, total - load(payoff, (j + 3) * blocks + b) * q3)
+        j += 4
+    while j < n:
+        for b in range(blocks):
+            store(gain, b, load(gain, b) - load(payoff, j * blocks + b) * played[0, j])
+        j += 1
+
+
+def move(anchor, slope, entry, named, blocks, n, gain, row, scratch):
+    """The policy a phase arrives at, and its probabilities."""
+    mix(anchor, entry, named, blocks, scratch, 0)
+    for b in range(blocks):
+        store(named, HALF * blocks + b, load(scratch, b) + load(gain, row * blocks + b) * slope[entry])
+    soften(named, HALF, blocks, n, named, ARRIVED)
+
+
+def finish(memory, entry, moved, named, blocks, n, gain, row, scratch, spare, distance, place):
+    """End of an iteration: the memories move, all at once, and the new policy takes its place."""
+    for m in range(moved):
+        if memory[entry + m, NAMED + 1] > 0.0:
+            mix(memory, entry + m, named, blocks, scratch, m)
+            for b in range(blocks):
+                pull = load(gain, row * blocks + b) * memory[entry + m, NAMED]
+                store(scratch, m * blocks + b, load(scratch, m * blocks + b) + pull)
+            soften(scratch, m, blocks, n, spare, 0)
+    for m in range(moved):
+        if memory[entry + m, NAMED + 1] > 0.0:
+            for b in range(blocks):
+                store(named, (MEMORIES + m) * blocks + b, load(scratch, m * blocks + b))
+    if len(distance) > 0:
+        length = 0.0
+        for y in range(n):
+            length += abs(named[ARRIVED, y] - named[PLAYED_NOW, y])
+        distance[place] += length
+    for b in range(blocks):
+        store(named, PREVIOUS * blocks + b, load(named, CURRENT * blocks + b))
+        store(named, CURRENT * blocks + b, load(named, HALF * blocks + b))
+        store(named, PLAYED_NOW * blocks + b, load(named, ARRIVED * blocks + b))
+
+
+def add_current(total, named, n, row):
+    """Gather the current policy where that is asked for."""
+    if len(total) > 0:
+        for y in range(n):
+            total[row, y] += named[PLAYED_NOW, y]
+
+
+def fuse_rows(
+    shape, opponent, anchor, slope, memory, known, payoff, which, bank, total, distance, oracle, start, stop, first, last
+):
+    """Advance rows ``first .. last - 1`` from iteration `start` to `stop`, a row at a time."""
+    iterations, instances, phases, moved = shape
+    n, width = payoff.shape[1:]
+    blocks = width // WIDTH
+    runs = len(bank) // instances
+    kind, samples, scale, key0, key1 = oracle
+    scratch, spare = np.empty((moved, width)), np.empty((1, width))
+    played, gain = np.empty((1, width)), np.zeros((1, width))
+    for row in range(first, last):
+        i = row // runs
+        named, matrix = bank[row], payoff[which[row]]
+        noise = open_stream(key0, key1, i, row - i * runs)
+        for t in range(start, stop):
+            entry = (t - start) * instances + i if iterations > 1 else i
+            add_current(total, named, n, row)
+            for phase in range(phases):
+                choose(opponent, known, entry * phases + phase, named, blocks, n, scratch, played, 0)
+                if kind == 0:
+                    win(matrix, blocks, n, played, gain)
+                else:
+                    seek(noise, t * phases + phase)
+                    estimate(kind, samples, scale, matrix[:, :n], played[0, :n], noise, gain[0, :n])
+                move(anchor, slope, entry * phases + phase, named, blocks, n, gain, 0, scratch)
+            finish(memory, entry * moved, moved, named, blocks, n, gain, 0, scratch, spare, distance, row)
+
+
+def fuse_stage(stage, phase, shape, opponent, anchor, slope, memory, known, step, n, bank, total, distance, played, gain):
+    """One stage of one iteration of all rows, for games whose gains are computed together as one matrix product.
+
+    Stage 0 names the opponents of `phase`, shape (rows, width); stage 1 moves by the gains; stage 2 ends the iteration.
+    """
+    iterations, instances, phases, moved = shape
+    width = bank.shape[2]
+    blocks = width // WIDTH
+    runs = len(bank) // instances
+    scratch, spare = np.empty((moved, width)), np.empty((1, width))
+    for row in range(len(bank)):
+        i = row // runs
+        entry = step * instances + i if iterations > 1 else i
+        named = bank[row]
+        if stage == 0:
+            if phase == 0:
+                add_current(total, named, n, row)
+            choose(opponent, known, entry * phases + phase, named, blocks, n, scratch, played, row)
+        elif stage == 1:
+            move(anchor, slope, entry * phases + phase, named, blocks, n, gain, row, scratch)
+        else:
+            finish(memory, entry * moved, moved, named, blocks, n, gain, row, scratch, spare, distance, row)
+
+
+def mix_lanes(weights, terms, first, named, n, out, place):
+    """:func:`mix` of eight games: `weights` (policies, lanes) from row `first`, of which `terms` (a count first) are not 0."""
+    for y in range(n):
+        total = spread(0.0)
+        for term in range(1, 1 + terms[first]):
+            k = terms[first + term]
+            total = total + weighted(load(weights, first + k), load(named, k * n + y))
+        store(out, place * n + y, total)
+
+
+def soften_lanes(values, place, n, weights, target, parts, logs):
+    """:func:`soften` of eight games, summed in the order of a single one."""
+    tops = spread(-np.inf)
+    for y in range(n):
+        tops = larger(load(values, place * n + y), tops)
+    for part in range(WIDTH):
+        store(parts, part, spread(0.0))
+    for y in range(n):
+        below = load(values, place * n + y) - tops
+        store(values, place * n + y, below)
+        mass = exponential(below)
+        store(weights, target * n + y, mass)
+        store(parts, y % WIDTH, load(parts, y % WIDTH) + mass)
+    even = (load(parts, 0) + load(parts, 4)) + (load(parts, 2) + load(parts, 6))
+    total = even + ((load(parts, 1) + load(parts, 5)) + (load(parts, 3) + load(parts, 7)))
+    store(logs, 0, total)
+    for lane in range(WIDTH):
+        logs[lane] = np.log(logs[lane])
+    shift, scale = load(logs, 0), spread(1.0) / total
+    for y in range(n):
+        store(values, place * n + y, load(values, place * n + y) - shift)
+        store(weights, target * n + y, load(weights, target * n + y) * scale)
+
+
+def win_lanes(payoff, n, played, source, gain):
+    """:func:`win` of eight games; `payoff` (n x n, lanes) holds the rows of ``A``."""
+    for y in range(n):
+        total = spread(0.0)
+        for j in range(n):
+            total = total + load(payoff, y * n + j) * load(played, source * n + j)
+        store(gain, y, total)
+
+
+def gather(table, entry, stride, rows, runs, out, terms):
+    """Rows of a table side by side, `stride` per instance: `out` (stride x numbers, lanes), and which weights are not 0."""
+    numbers = table.shape[1]
+    for e in range(stride):
+        count = 0
+        for k in range(numbers):
+            some = False
+            for lane in range(WIDTH):
+                out[e * numbers + k, lane] = table[entry + rows[lane] // runs * stride + e, k]
+                some = some or out[e * numbers + k, lane] != 0.0
+            if some and k < NAMED:
+                count += 1
+                terms[e * numbers + count] = k
+        terms[e * numbers] = count
+
+
+def alike(known, shape, one, other):
+    """Whether two instances have the same named opponents throughout."""
+    iterations, instances, phases, _ = shape
+    for step in range(iterations):
+        for phase in range(phases):
+            if known[(step * instances + one) * phases + phase] != known[(step * instances + other) * phases + phase]:
+                return False
+    return True
+
+
+def fuse_lanes(
+    shape, opponent, anchor, slope, memory, known, payoff, which, bank, total, distance, start, stop, first, last
+):
+    """Advance rows ``first .. last - 1`` from iteration `start` to `stop`, eight games side by side.
+
+    Rows that share a group have the same opponents in `known`. A group that is not full repeats its last row.
+    """
+    iterations, instances, phases, moved = shape
+    n = payoff.shape[1]
+    runs = len(bank) // instances
+    matrix, named = np.empty((n * n, WIDTH)), np.empty((PLANES * n, WIDTH))
+    scratch, played, gain = np.empty((moved * n, WIDTH)), np.empty((n, WIDTH)), np.zeros((n, WIDTH))
+    opponents, anchors = np.empty((phases * NAMED, WIDTH)), np.empty((phases * NAMED, WIDTH))
+    slopes, memories = np.empty((phases, WIDTH)), np.empty((moved * (NAMED + 2), WIDTH))
+    mixed, moves = np.empty(phases * NAMED + 1, np.int64), np.empty(phases * NAMED + 1, np.int64)
+    keeps = np.empty(moved * (NAMED + 2) + 1, np.int64)
+    logs, parts, rows = np.empty(WIDTH), np.empty((WIDTH, WIDTH)), np.empty(WIDTH, np.int64)
+    row = first
+    while row < last:
+        count = 1
+        while row + count < last and count < WIDTH and alike(known, shape, (row + count) // runs, row // runs):
+            count += 1
+        for lane in range(WIDTH):
+            rows[lane] = row + min(lane, count - 1)
+            for plane in range(PLANES):
+                for y in range(n):
+                    named[plane * n + y, lane] = bank[rows[lane], plane, y]
+            for j in range(n):
+                for y in range(n):
+                    matrix[j * n + y, lane] = payoff[which[rows[lane]], j, y]
+        for t in range(start, stop):
+            entry = (t - start) * instances if iterations > 1 else 0
+            if t == start or iterations > 1:
+                gather(opponent, entry * phases, phases, rows, runs, opponents, mixed)
+                gather(anchor, entry * phases, phases, rows, runs, anchors, moves)
+                gather(memory, entry * moved, moved, rows, runs, memories, keeps)
+                for phase in range(phases):
+                    for lane in range(WIDTH):
+                        slopes[phase, lane] = slope[(entry + rows[lane] // runs) * phases + phase]
+            if len(total) > 0:
+                for lane in range(count):
+                    for y in range(n):
+                        total[rows[lane], y] += named[PLAYED_NOW * n + y, lane]
+            for phase in range(phases):
+                who = known[(entry + rows[0] // runs) * phases + phase]
+                if who == CURRENT or who == HALF:
+                    win_lanes(matrix, n, named, PLAYED_NOW if who == CURRENT else ARRIVED, gain)
+                else:
+                    mix_lanes(opponents, mixed, phase * NAMED, named, n, scratch, 0)
+                    soften_lanes(scratch, 0, n, played, 0, parts, logs)
+                    win_lanes(matrix, n, played, 0, gain)
+                mix_lanes(anchors, moves, phase * NAMED, named, n, scratch, 0)
+                rate = load(slopes, phase)
+                for y in range(n):
+                    store(named, HALF * n + y, load(scratch, y) + load(gain, y) * rate)
+                soften_lanes(named, HALF, n, named, ARRIVED, parts, logs)
+            for m in range(moved):
+                if memories[m * (NAMED + 2) + NAMED + 1, 0] > 0.0:
+                    mix_lanes(memories, keeps, m * (NAMED + 2), named, n, scratch, m)
+                    rate = load(memories, m * (NAMED + 2) + NAMED)
+                    for y in range(n):
+                        store(scratch, m * n + y, load(scratch, m * n + y) + load(gain, y) * rate)
+                    soften_lanes(scratch, m, n, played, 0, parts, logs)
+            for m in range(moved):
+                if memories[m * (NAMED + 2) + NAMED + 1, 0] > 0.0:
+                    for y in range(n):
+                        store(named, (MEMORIES + m) * n + y, load(scratch, m * n + y))
+            if len(distance) > 0:
+                length = spread(0.0)
+                for y in range(n):
+                    length = length + magnitude(load(named, ARRIVED * n + y) - load(named, PLAYED_NOW * n + y))
+                store(logs, 0, length)
+                for lane in range(count):
+                    distance[rows[lane]] += logs[lane]
+            for y in range(n):
+                store(named, PREVIOUS * n + y, load(named, CURRENT * n + y))
+                store(named, CURRENT * n + y, load(named, HALF * n + y))
+                store(named, PLAYED_NOW * n + y, load(named, ARRIVED * n + y))
+        for lane in range(count):
+            for plane in range(PLANES):
+                for y in range(n):
+                    bank[rows[lane], plane, y] = named[plane * n + y, lane]
+        row += count

@@ -1,0 +1,314 @@
+"""Players of preference games, compiled: traced rules through the fused kernel, others through their own bodies.
+
+Runners release the GIL and work on ranges of rows, so threads share the work and no split of rows changes a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prefsim import feedback, noise, ops, trace
+from prefsim.engines import fused, game_loops, lanes, reference
+from prefsim.engines.compiler import ALLOCATING, INNER, as_floats, compile_runner, explained, literal
+from prefsim.engines.reference import EXACT
+from prefsim.engines.threads import parallel, threads
+
+Floats = NDArray[np.float64]
+
+SIDE_BY_SIDE = 24
+"""Largest game that is played eight at a time, a game a vector lane; beyond, the matrices of eight leave the cache."""
+
+TOGETHER = 8
+"""Policies on one matrix from which their gains are one matrix product, for games beyond ``SIDE_BY_SIDE``."""
+
+SCHEDULED = 32_768
+"""Iterations times games whose coefficients are tabulated at a time, for rules that depend on the iteration number."""
+
+SOLVER_ADVICE = "Write the rule with prefsim.ops and arithmetic on log-policies, which mean the same on one row"
+
+_ORACLE = {"open_stream": noise.open_stream, "seek": noise.seek, "estimate": feedback.estimate}
+
+
+def _make_hyper(solver: ModuleType) -> str:
+    return f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {literal(solver.Hyper, 'hyper')}\n\n"
+
+
+@cache
+def _body_runner(solver: ModuleType) -> Any:
+    """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
+    memory = {name: getattr(solver, name) for name in game_loops.MEMORY if hasattr(solver, name)}
+    compute = [f"    new_{name} = log_normalize({name}(hyper, iterate, gain))\n" for name in memory]
+    store = [f"    iterate.{name}[:] = new_{name}\n" for name in memory]
+    header = (
+        f"{_make_hyper(solver)}@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
+    )
+    arguments = "hypers, beta, preference, bank, total, distance, oracle, start, stop, first, last"
+    entry = f"def run({arguments}):\n    play_game({arguments})\n"
+    names = {
+        "Hyper": solver.Hyper,
+        "Iterate": game_loops.Iterate,
+        "PHASES": getattr(solver, "PHASES", 1),
+        "opponent": solver.opponent,
+        "target": solver.target,
+        "win_rates": ops.win_rates,
+        "log_normalize": ops.log_normalize,
+        **_ORACLE,
+        **memory,
+    }
+    return compile_runner(game_loops.play_game, header, names, entry, ALLOCATING)
+
+
+@cache
+def _step_runner(solver: ModuleType) -> Any:
+    """Runner of a solver that gives ``step``."""
+    fields = solver.State._fields
+    header = (
+        f"{_make_hyper(solver)}"
+        f"@njit({INNER})\ndef unpack(bank):\n    return State({', '.join(f'bank[{k}]' for k in range(len(fields)))})\n\n"
+        f"@njit({INNER})\ndef pack(state, bank):\n"
+        + "".join(f"    new_{name} = state.{name}.copy()\n" for name in fields)
+        + "".join(f"    bank[{k}] = new_{name}\n" for k, name in enumerate(fields))
+    )
+    arguments = "hypers, beta, preference, reference, bank, total, distance, start, stop, first, last"
+    entry = f"def run({arguments}):\n    step_game({arguments})\n"
+    names = {"Hyper": solver.Hyper, "State": solver.State, "Game": game_loops.Game, "step": solver.step}
+    return compile_runner(game_loops.step_game, header, names, entry, ALLOCATING)
+
+
+_TABLES = "shape, opponent, anchor, slope, memory, known"
+_ROWS = f"{_TABLES}, payoff, which, bank, total, distance"
+
+
+@cache
+def _fused_runner(loop: Callable[..., None], arguments: str) -> Any:
+    """Runner of a loop of :mod:`prefsim.engines.fused`, the same for every rule that can be traced."""
+    names = {name: value for name, value in vars(fused).items() if name in loop.__code__.co_names}
+    names.pop("np", None)
+    return compile_runner(loop, "", names, f"def run({arguments}):\n    {loop.__name__}({arguments})\n")
+
+
+class BodyPlayer(reference.GamePlayer):
+    """Compiled counterpart of :class:`prefsim.engines.reference.GamePlayer`, calling the rule's own functions."""
+
+    def __init__(self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, distance=False):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, distance=distance)
+        self._bank = _lay_out(list(self.policies.values()))
+        self.policies = dict(zip(self.policies, _views(self._bank, start.shape), strict=True))
+        self._total, self._distance = _sums(self)
+        self._games = (_tabulate(hypers), beta, preference)
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        run = _body_runner(self.solver)
+        state = (self._bank, self._total, self._distance, tuple(self.oracle), self.t, stop)
+
+        def work(first: int, last: int) -> None:
+            with explained(self.solver, SOLVER_ADVICE):
+                run(*self._games, *state, first, last)
+
+        _over_rows(work, self._bank, stop - self.t)
+        self.t = stop
+
+
+class FusedPlayer(reference.GamePlayer):
+    """Counterpart of :class:`prefsim.engines.reference.GamePlayer` fed with the rule's coefficients.
+
+    Small games are played eight side by side; many policies on one large matrix (runs of a game, or games of a batch that
+    share it) as one matrix product an iteration; other games a row at a time.
+
+    Parameters
+    ----------
+    copies : int
+        How often the batch is played, side by side: `hypers`, `beta`, `reference` and `start` are that many times as long
+        as `preference`.
+
+    Raises
+    ------
+    trace.Untraceable
+        If the rule has no coefficients.
+    """
+
+    def __init__(  # type: ignore[no-untyped-def]
+        self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, distance=False, copies=1
+    ):
+        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, distance=distance)
+        self._beta = beta
+        self._table, self._scheduled = self._trace(0, 1)
+        shared = len(preference) > 1 and preference.strides[0] == 0
+        self._payoff = lanes.pad((preference[:1] if shared else preference) - 0.5)
+        games = np.zeros(len(preference), int) if shared else np.arange(len(preference))
+        self._which = np.tile(np.repeat(games, start.shape[1]), copies)
+        self._n = start.shape[2]
+        probabilities = np.exp(start)
+        self._bank = lanes.pad(_lay_out([*self.policies.values(), probabilities, probabilities]))
+        named = self._bank[:, : fused.NAMED, : self._n]
+        self.policies = dict(zip(self.policies, _views(named, start.shape), strict=True))
+        self._total, self._distance = _sums(self)
+
+    def _trace(self, start: int, stop: int) -> tuple[tuple[Any, ...], bool]:
+        hyper = self.hyper
+        columns = type(hyper)(*(v[:, 0, 0] if isinstance(v, np.ndarray) else v for v in hyper))
+        table, scheduled = trace.trace(self.solver, columns, self._beta, np.arange(start, stop))
+        weights = table.opponent
+        single = (weights.max(axis=-1) == 1.0) & ((weights != 0.0).sum(axis=-1) == 1)
+        shape = (*weights.shape[:3], table.memory.shape[2])
+        flat = (*(part.reshape(-1, part.shape[-1]) for part in (weights, table.anchor)), table.slope.reshape(-1))
+        known = np.where(single, weights.argmax(axis=-1), -1)
+        return (shape, *flat, table.memory.reshape(-1, table.memory.shape[-1]), known.reshape(-1)), scheduled
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        together = self._n > SIDE_BY_SIDE and len(self._bank) >= TOGETHER * len(self._payoff)
+        while self.t < stop:
+            upto = min(stop, self.t + max(1, SCHEDULED // len(self._beta))) if self._scheduled else stop
+            tables = self._trace(self.t, upto)[0] if self._scheduled else self._table
+            if together and self.oracle.kind == 0:
+                self._product(tables, upto)
+            else:
+                self._rows(tables, upto)
+            self.t = upto
+
+    def _rows(self, tables: tuple[Any, ...], stop: int) -> None:
+        given = (*tables, self._payoff, self._which, self._bank, self._total, self._distance)
+        exact = self.oracle.kind == 0
+        rows = _fused_runner(fused.fuse_rows, f"{_ROWS}, oracle, start, stop, first, last")
+        many = _fused_runner(fused.fuse_lanes, f"{_ROWS}, start, stop, first, last") if exact else None
+
+        def work(first: int, last: int) -> None:
+            if many and self._n <= SIDE_BY_SIDE and last - first > 1:
+                many(*given, self.t, stop, first, last)
+            else:
+                rows(*given, tuple(self.oracle), self.t, stop, first, last)
+
+        _over_rows(work, self._bank, stop - self.t)
+
+    def _product(self, tables: tuple[Any, ...], stop: int) -> None:
+        stage = _fused_runner(fused.fuse_stage, f"stage, phase, {_TABLES}, step, n, bank, total, distance, played, gain")
+        played, gain = np.zeros((len(self._bank), self._bank.shape[2])), np.zeros((len(self._bank), self._bank.shape[2]))
+        groups = [np.flatnonzero(self._which == m) for m in range(len(self._payoff))]
+        n = self._n
+        state = (n, self._bank, self._total, self._distance, played, gain)
+        for step in range(stop - self.t):
+            for phase in range(self.phases):
+                stage(0, phase, *tables, step, *state)
+                for matrix, group in zip(self._payoff[:, :, :n], groups, strict=True):
+                    if len(groups) == 1:
+                        np.matmul(played[:, :n], matrix.T, out=gain[:, :n])
+                    else:
+                        gain[group, :n] = played[group, :n] @ matrix.T
+                stage(1, phase, *tables, step, *state)
+            stage(2, 0, *tables, step, *state)
+
+
+class StepPlayer(reference.StepPlayer):
+    """Compiled counterpart of :class:`prefsim.engines.reference.StepPlayer`."""
+
+    def __init__(self, solver, hypers, beta, preference, reference, start, average, *, distance=False):  # type: ignore[no-untyped-def]
+        super().__init__(solver, hypers, beta, preference, reference, start, average, distance=distance)
+        self._bank = _lay_out(list(self.state))
+        self.state = solver.State(*_views(self._bank, start.shape))
+        self._total, self._distance = _sums(self)
+        self._games = (_tabulate(hypers), beta, preference, reference)
+
+    def advance(self, stop: int) -> None:
+        """Iterate up to iteration `stop`."""
+        run = _step_runner(self.solver)
+
+        def work(first: int, last: int) -> None:
+            with explained(self.solver, SOLVER_ADVICE):
+                run(*self._games, self._bank, self._total, self._distance, self.t, stop, first, last)
+
+        _over_rows(work, self._bank, stop - self.t)
+        self.t = stop
+
+
+def _lay_out(fields: list[Floats]) -> Floats:
+    """Arrays (instances, runs, n) as one bank (rows, fields, n)."""
+    stacked = np.stack(fields, axis=2)
+    return stacked.reshape(-1, *stacked.shape[2:])
+
+
+def _views(bank: Floats, shape: tuple[int, ...]) -> list[Floats]:
+    """The fields of a bank (rows, fields, n) as arrays (instances, runs, n)."""
+    fields = bank.reshape(*shape[:2], *bank.shape[1:])
+    return [fields[:, :, k] for k in range(bank.shape[1])]
+
+
+def _sums(player: Any) -> tuple[Floats, Floats]:
+    """What a player gathers, by row; arrays without rows where it does not."""
+    n = player.current.shape[2]
+    total = player.total.reshape(-1, n) if player.total is not None else np.empty((0, n))
+    return total, player.distance.reshape(-1) if player.distance is not None else np.empty(0)
+
+
+def _tabulate(hypers: list[Any]) -> Floats:
+    return np.array([as_floats(h) for h in hypers]).reshape(len(hypers), -1)
+
+
+def _over_rows(work: Callable[[int, int], None], bank: Floats, iterations: int) -> None:
+    """Run the rows of a bank, on all threads if there are several and they are worth the 100 microseconds of a thread pool."""
+    rows, _, n = bank.shape
+    if min(rows, threads()) == 1 or rows * n * n * iterations < 2_000_000:
+        work(0, rows)
+    else:
+        parallel(lambda first, last, halt: work(first, last), rows)
+
+
+class Part:
+    """One algorithm's share of a player that plays several."""
+
+    def __init__(self, whole: FusedPlayer, share: slice) -> None:
+        self._whole, self._share = whole, share
+        self.total = None if whole.total is None else whole.total[share]
+        self.distance = None if whole.distance is None else whole.distance[share]
+
+    @property
+    def current(self) -> Floats:
+        """Log-policies after the iterations done so far, shape (instances, runs, n)."""
+        return self._whole.current[self._share]
+
+    def advance(self, stop: int) -> None:
+        """Iterate all shares up to iteration `stop`, if they are not there yet."""
+        self._whole.advance(stop)
+
+
+def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> Any:
+    """The player for a solver's kind of rule; arguments as in :class:`prefsim.engines.reference.GamePlayer`."""
+    if hasattr(solver, "step"):
+        return StepPlayer(solver, *arguments, **options)
+    try:
+        return FusedPlayer(solver, *arguments, **options)
+    except trace.Untraceable:
+        return BodyPlayer(solver, *arguments, **options)
+
+
+def play_games(rules, beta, preference, reference, start, average, *, oracle=EXACT, distance=False):  # type: ignore[no-untyped-def]
+    """Players of several rules, a pair of solver and hyperparameters each; one solver's settings are played together."""
+    players: list[Any] = [None] * len(rules)
+    for solver in dict.fromkeys(solver for solver, _ in rules):
+        mine = [a for a, (other, _) in enumerate(rules) if other is solver]
+        copies = len(mine)
+        if copies > 1 and oracle.kind == 0 and not hasattr(solver, "step"):
+            # With exact feedback a row's numbers do not depend on its place; noise is counted by the place.
+            hypers = [hyper for a in mine for hyper in rules[a][1]]
+            longer = [np.concatenate([array] * copies) for array in (beta, reference, start)]
+            given = (longer[0], preference, *longer[1:], average)
+            try:
+                whole = FusedPlayer(solver, hypers, *given, distance=distance, copies=copies)
+            except trace.Untraceable:
+                pass
+            else:
+                for k, a in enumerate(mine):
+                    players[a] = Part(whole, slice(k * len(beta), (k + 1) * len(beta)))
+                continue
+        for a in mine:
+            given = (beta, preference, reference, start, average)
+            noise = () if hasattr(solver, "step") else (oracle,)
+            players[a] = play_game(solver, rules[a][1], *given, *noise, distance=distance)
+    return players
