@@ -59,12 +59,12 @@ def limit(value, kappa=True):
 REWARDS = np.array([1.0, 0.3, 0.6, 0.1])
 
 
-def flow(value, advantage=lambda value: asymre_advantages(REWARDS, value=value), steps=40_000):
+def flow(value, advantage=lambda value: asymre_advantages(REWARDS, value=value), steps=3000):
     """Gradient descent on the expected loss, every response once with the probability it is drawn with as its weight."""
     weight = N * np.exp(B)
     theta = np.zeros(N)
     for _ in range(steps):
-        theta += 0.2 * (weight * advantage(value) - (weight * advantage(value)).sum() * ops.softmax(theta)) / N
+        theta += 3.0 * (weight * advantage(value) - (weight * advantage(value)).sum() * ops.softmax(theta)) / N
     return ops.softmax(theta)
 
 
