@@ -31,7 +31,7 @@ def _asymre(budget: str, *, kappa: bool = True, closer: float = 0.0) -> Evidence
     from prefsim.llm.reinforce import asymre_advantages
     from prefsim.llm.surrogate import policy_loss
 
-    steps, cells = {"fast": 1000, "paper": 30_000}[budget], []
+    steps, cells = {"fast": 1000, "paper": 5000}[budget], []
     for n in on.SIZES[budget][:3]:
         behaviour = np.exp(on.random_policies("behaviour", (on.COUNT[budget], 1), n)[:, 0])
         for b, r in zip(behaviour, _rewards(n, on.COUNT[budget]), strict=True):
