@@ -28,19 +28,21 @@ def sigmoid(z: Array) -> Array:
     return namespace(z).exp(log_sigmoid(z))
 
 
-def as_array(value: Any, argument: str) -> Array:
-    """A tensor (of counts or booleans, as floats), anything else as a NumPy array of floats; TypeError for what is neither."""
+def as_array(value: Any, argument: str, like: Array = None) -> Array:
+    """A tensor (of counts or booleans, as floats), anything else as a NumPy array of floats, or a tensor if `like` is one."""
     if hasattr(value, "detach"):
         return value if value.is_floating_point() else value.float()
     try:
-        return np.asarray(value, dtype=np.float64)
+        array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{argument} must be a number, an array of numbers or a tensor; got {type(value).__name__}.") from None
+    return like.new_tensor(array) if hasattr(like, "new_tensor") else array
 
 
 def same_shape(**values: Any) -> list[Array]:
     """Arrays of one shape; anything else would be broadcast to pairs that nobody meant."""
-    arrays = [as_array(value, name) for name, value in values.items()]
+    tensor = next((value for value in values.values() if hasattr(value, "detach") and value.is_floating_point()), None)
+    arrays = [as_array(value, name, tensor) for name, value in values.items()]
     shapes = {name: tuple(array.shape) for name, array in zip(values, arrays, strict=True)}
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
@@ -52,7 +54,7 @@ def fitting(value: Any, like: Array, argument: str) -> Array:
     """A number, or an array of the shape of `like`."""
     if isinstance(value, (int, float)):
         return value
-    array = as_array(value, argument)
+    array = as_array(value, argument, like)
     if tuple(array.shape) not in ((), tuple(like.shape)):
         raise ValueError(f"{argument} must be a number or have shape {tuple(like.shape)}; got {tuple(array.shape)}.")
     return array
@@ -100,13 +102,14 @@ def groups(rewards: Any, mask: Any) -> tuple[Any, Array, Array]:
 
 def there(values: Array, mask: Any) -> Array:
     """A mask as numbers 1 and 0 of the type of `values`."""
-    given = mask if hasattr(mask, "detach") else np.asarray(mask)
+    given: Any = mask if hasattr(mask, "detach") else np.asarray(mask)
     if tuple(given.shape) != tuple(values.shape) or str(given.dtype).rsplit(".", 1)[-1] != "bool":
         raise ValueError(
             f"mask must hold booleans and have shape {tuple(values.shape)}; got {given.dtype}, {tuple(given.shape)}."
         )
-    xp = namespace(values)
-    return xp.where(given, xp.ones_like(values), xp.zeros_like(values))
+    if hasattr(values, "detach"):
+        return given.to(values.dtype) if hasattr(given, "detach") else values.new_tensor(given)
+    return np.asarray(given, dtype=np.float64)
 
 
 def group_mean(values: Array, weight: Array) -> Array:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefsim.llm.arrays import Array, as_array, fitting, log_sigmoid, namespace, number, probability, same_shape, sigmoid
+from prefsim.llm.arrays import Array, as_array, fitting, log_sigmoid, number, probability, same_shape, sigmoid
 
 __all__ = [
     "cdpo",
@@ -259,8 +259,8 @@ def xpo(
     losses = {"dpo": dpo, "ipo": ipo}
     if base not in losses:
         raise ValueError(f"base must be 'dpo' or 'ipo'; got {base!r}.")
-    pull = number(alpha, "alpha", 0) * as_array(lp_2, "lp_2")
-    return (losses[base](lp_1, lp_2, ref_1, ref_2, beta, q) + pull) * fitting(weights, pull, "weights")
+    loss = losses[base](lp_1, lp_2, ref_1, ref_2, beta, q)
+    return (loss + number(alpha, "alpha", 0) * as_array(lp_2, "lp_2", loss)) * fitting(weights, loss, "weights")
 
 
 def vpo(
@@ -283,10 +283,10 @@ def vpo(
     scale recalled, not checked against the paper).
     """
     policy, reference = same_shape(lp_cal=lp_cal, ref_cal=ref_cal)
-    base = dpo(lp_w, lp_l, ref_w, ref_l, beta, q)
+    base = as_array(dpo(lp_w, lp_l, ref_w, ref_l, beta, q), "lp_w", policy)
     if tuple(policy.shape[:-1]) != tuple(base.shape) or policy.shape[-1] == 0:
         raise ValueError(f"lp_cal must have shape {(*base.shape, 'm')}, m responses for each pair; got {tuple(policy.shape)}.")
-    drift = namespace(policy).mean(policy - reference, axis=-1)
+    drift = as_array((policy - reference).mean(-1), "lp_cal", base)
     signed = number(alpha, "alpha", 0) * beta * (1 if online else -1)
     return (base + signed * drift) * fitting(weights, base, "weights")
 

@@ -363,6 +363,10 @@ def test_numpy_and_torch_are_the_same_function(name):
     tensors = loss(**{k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in given.items()})
     assert isinstance(plain, np.ndarray) and plain.shape == (4, 3)
     np.testing.assert_allclose(plain, tensors.numpy(), rtol=1e-13, atol=1e-13)
+    # What is at hand in NumPy (preferences, precomputed log-probabilities) may stay there.
+    for key in (k for k in given if k.startswith(("lp", "new"))):
+        mixed = loss(**{**given, key: torch.tensor(given[key], requires_grad=True)})
+        np.testing.assert_allclose(plain, mixed.detach().numpy(), rtol=1e-13, atol=1e-13)
     single = loss(**{k: v[1, 2] if isinstance(v, np.ndarray) else v for k, v in given.items()})
     assert float(single) == pytest.approx(plain[1, 2], rel=1e-13)
     if "weights" in given:

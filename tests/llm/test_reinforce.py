@@ -354,6 +354,7 @@ def test_numpy_and_torch_are_the_same_function(call):
     plain = call(rewards, lp, mask)
     tensors = call(torch.tensor(rewards), torch.tensor(lp), torch.tensor(mask))
     np.testing.assert_allclose(plain, tensors.numpy(), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(plain, call(rewards, torch.tensor(lp), mask), rtol=1e-13, atol=1e-14)
     counts = call(torch.tensor(rewards).long(), torch.tensor(lp).float(), torch.tensor(mask))  # what a verifier returns
     np.testing.assert_allclose(plain, counts.numpy(), rtol=1e-4, atol=1e-5)
 
