@@ -13,8 +13,8 @@ and with ``q = 1`` they are the hard forms, winner first: averaged over labels d
 gradient of the soft form, while the values of the squared ones lie ``s^2 q (1 - q)`` higher (derived).
 
 Losses are returned without reduction, times `weights` where given. All arrays have one shape; `q` and `weights` may also be
-numbers. TypeError and ValueError name the argument that does not fit. Sources: each function's paper; minimisers are derived
-and tested.
+numbers. TypeError and ValueError name the argument that does not fit. Sources: each function's paper, equation
+numbers recalled; minimisers are derived and tested.
 """
 
 from __future__ import annotations
