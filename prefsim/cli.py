@@ -140,7 +140,7 @@ def show(
 @app.command()
 def run(
     names: Annotated[list[str], typer.Argument(help="A problem and algorithms (key or key:step=0.1,...), or one file.toml.")],
-    preference: Annotated[Path | None, typer.Option(help="CSV of preferences with a header of names, as the problem.")] = None,
+    preference: Annotated[Path | None, typer.Option(help="CSV (or .npz) of preferences, as the problem.")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="The CSV holds win counts.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the problem, NAME=VALUE.")] = None,
     beta: Annotated[float | None, typer.Option(help="Temperature of the game.")] = None,
@@ -165,11 +165,7 @@ def run(
     experiment = _experiment(names, asked, chosen)
     data = simulate(experiment, engine=engine)
     if preference is not None:
-        from prefsim.equilibrium import solve_equilibrium
-        from prefsim.tournament import summarize
-
-        game = experiment.problem
-        console.show(*console.equilibrium(game, solve_equilibrium(game), summarize(game.preference)))
+        console.show(*console.equilibria(experiment.problem))
     console.show(*console.finals(data))
     if out is not None:
         results.save(data, out)
@@ -180,7 +176,7 @@ def run(
 def tune(
     names: Annotated[list[str], typer.Argument(help="A game and solvers (key or key:decay=0.9,...), without steps.")],
     queries: Annotated[int, typer.Option(help="Budget of each solver in preference queries.")],
-    preference: Annotated[Path | None, typer.Option(help="CSV of preferences with a header of names, as the game.")] = None,
+    preference: Annotated[Path | None, typer.Option(help="CSV (or .npz) of preferences, as the game.")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="The CSV holds win counts.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the game, NAME=VALUE.")] = None,
     beta: Annotated[float | None, typer.Option(help="Temperature of the game.")] = None,
@@ -217,8 +213,13 @@ def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, A
     if "preference" in problem:
         if "set" in problem:
             raise ValueError("--set gives arguments of a problem by name and does not go with --preference.")
-        build = registry.family("games", "from_csv")
-        built = build(problem["preference"], counts="counts" in problem, beta=problem.get("beta", 0.0))
+        if problem["preference"].suffix == ".npz":
+            if "counts" in problem:
+                raise ValueError("--counts says how to read a CSV file; an .npz file holds preferences.")
+            built = registry.family("games", "from_npz")(problem["preference"], beta=problem.get("beta"))
+        else:
+            build = registry.family("games", "from_csv")
+            built = build(problem["preference"], counts="counts" in problem, beta=problem.get("beta", 0.0))
         algorithms = names
     else:
         if "counts" in problem:

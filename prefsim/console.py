@@ -132,6 +132,24 @@ def equilibrium(game: PreferenceGame, found: Equilibrium, tournament: Tournament
     return parts
 
 
+def equilibria(game: PreferenceGame) -> list[Group | Text]:
+    """:func:`equilibrium` of one game; of a batch, sentences about all of its games together."""
+    from prefsim.equilibrium import solve_equilibrium
+    from prefsim.tournament import summarize
+
+    found = solve_equilibrium(game)
+    if not game.batch_shape:
+        return equilibrium(game, found, summarize(game.preference))
+    matrices = game.flatten().preference
+    tournaments = [summarize(matrix) for matrix in matrices]
+    intransitive = sum(not tournament.transitive for tournament in tournaments)
+    winners = sum(tournament.condorcet_winner is not None for tournament in tournaments)
+    return [
+        Text(f"{len(matrices)} games of {game.n} actions: {intransitive} intransitive, {winners} with a Condorcet winner."),
+        Text(f"Certificate: the largest duality gap of their equilibria is {found.gap.max():.2g} ({found.method})."),
+    ]
+
+
 def standing(tournament: Tournament, labels: tuple[str, ...]) -> str:
     """One sentence: transitive or not, cyclic triples, Condorcet winner or none."""
     winner = tournament.condorcet_winner

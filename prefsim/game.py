@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,28 @@ class PreferenceGame:
             transform=self.transform,
             recipe=recipe,
         )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the game, or the batch of games, to an .npz file, whole or not at all; ``ps.games.from_npz`` reads it.
+
+        Raises
+        ------
+        ValueError
+            If the name does not end in .npz, or no file can be written there.
+        """
+        from prefsim.results import write_whole
+
+        if not str(path).endswith(".npz"):
+            raise ValueError(f"path must end in .npz, the format of saved games; got {str(path)!r}.")
+        content: dict[str, Any] = {
+            "preference": self.preference,
+            "log_reference": self.log_reference,
+            "beta": self.beta,
+            "transform": np.array(self.transform),
+        }
+        if self.names is not None:
+            content["names"] = np.array(self.names)
+        write_whole(path, lambda temporary: np.savez_compressed(temporary, **content))
 
     def flatten(self) -> PreferenceGame:
         """Return the same games with their leading axes merged into one (length 1 for a single game)."""
