@@ -71,7 +71,7 @@ def pymab(job):
     yield measure("BernoulliThompsonSamplingPolicy", ["thompson", {}], thompson, coins)
     yield measure("EXP3Policy", ["exp3", {}], policies.EXP3Policy(n_arms=arms), coins, "gains, mixing 0.07")
     linear = policies.LinUCBPolicy(n_arms=arms, n_features=1)
-    yield measure("LinUCBPolicy", ["linucb", {}], linear, normals, "radius 1, no bound")
+    yield measure("LinUCBPolicy", ["linucb", {"scale": 0.22}], linear, normals, "radius 1; ours .8 to 1.2")
 
 
 def smpybandits(job):
@@ -142,7 +142,7 @@ def mabwiser(job):
 
     yield measure(["ucb1", {}], LearningPolicy.UCB1(alpha=1.0))
     yield measure(["thompson", {}], LearningPolicy.ThompsonSampling())
-    yield measure(["linucb", {}], LearningPolicy.LinUCB(alpha=1.0), "radius 1, no bound", linear=True)
+    yield measure(["linucb", {"scale": 0.22}], LearningPolicy.LinUCB(alpha=1.0), "radius 1; ours .8 to 1.2", linear=True)
     yield measure(["lin_thompson", {}], LearningPolicy.LinTS(alpha=job["deviation"]), "posterior, not widened", linear=True)
 
 

@@ -8,6 +8,7 @@ One thread, best of several alternating repetitions; only ratios are asserted, n
 import time
 
 import hand_fused
+import hand_fused_double_thompson
 import hand_fused_duels
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ def linear(arms, dimension):
     return ps.bandits.linear(vectors[1:], vectors[0])
 
 
+HAND_FUSED = {**vars(hand_fused), **vars(hand_fused_duels), **vars(hand_fused_double_thompson)}
 DUELS = ("rucb", "double_thompson", "rmed1", "copeland_confidence_bound")
 BARS = {"ucb1": 1.2, "rucb": 1.3, "double_thompson": 1.3}
 """Largest ratio allowed where it is not 1.5."""
@@ -66,7 +68,6 @@ def jobs(policy, bandit, runs=RUNS):
     out = np.zeros((runs, 2, 3))
     final = np.zeros(runs)
     arguments = (truth.preference, truth.gap) if policy in DUELS else (truth.means,)
-    kernels = hand_fused_duels if policy in DUELS else hand_fused
     if policy == "linucb":
         arguments = (truth.features, truth.means, truth.deviation[0], bandit.known["norm"])
 
@@ -75,7 +76,7 @@ def jobs(policy, bandit, runs=RUNS):
         return out[:, 1, 0]
 
     def hand_kernel():
-        getattr(kernels, policy)(*arguments, HORIZON, KEYS, 0, runs, final)
+        HAND_FUSED[policy](*arguments, HORIZON, KEYS, 0, runs, final)
         return final
 
     return engine_kernel, hand_kernel
@@ -109,7 +110,7 @@ def test_double_thompson_saves_draws():
     truth, printed = bandit.truth, np.zeros(FEW)
 
     def every_pair():
-        hand_fused_duels.double_thompson_every_pair(truth.preference[0], truth.gap[0], HORIZON, KEYS, 0, FEW, printed)
+        HAND_FUSED["double_thompson_every_pair"](truth.preference[0], truth.gap[0], HORIZON, KEYS, 0, FEW, printed)
 
     ours, theirs = best_times(engine_kernel, every_pair)
     print(f"\ndouble_thompson: {theirs / ours:.1f}x as fast as with every pair drawn")
