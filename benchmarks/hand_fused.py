@@ -1,4 +1,4 @@
-"""Hand-fused kernels: what a good engineer would write for one policy on one environment, everything in one function.
+"""Hand-fused kernels of bandits: what a good engineer would write for one policy on one environment, all in one function.
 
 They are the baseline the engine is held against. Each draws the same counter-based numbers as the engine, so that its
 regret must equal the engine's exactly: a baseline that computes something else would prove nothing.
@@ -13,7 +13,7 @@ from prefsim.engines.compiler import register
 for _function in noise.SCALAR:
     register(_function)
 
-open_stream, seek, uniform, normal = noise.open_stream, noise.seek, noise.uniform, noise.normal
+open_stream, seek, uniform, normal, beta = noise.open_stream, noise.seek, noise.uniform, noise.normal, noise.beta
 
 
 @njit(inline="always")
@@ -109,68 +109,120 @@ def exp3(means, horizon, keys, first, last, final):
 
 
 @njit(nogil=True, error_model="numpy")
-def rucb(preference, gap, horizon, keys, first, last, final):
-    arms, alpha = len(gap), 0.51
+def thompson(means, horizon, keys, first, last, final):
+    arms = len(means)
+    top = means.max()
     for run in range(first, last):
         world = open_stream(keys[0], keys[1], 0, run)
         luck = open_stream(keys[2], keys[3], 0, run)
         order = shuffled(keys, 0, run, arms)
-        wins, mean, width = np.zeros((arms, arms)), np.ones((arms, arms)), np.zeros((arms, arms))
-        need, hurdle, upper = np.zeros((arms, arms)), np.zeros(arms), np.empty(arms)
-        leader, regret = -1, 0.0
+        heads, tails, sample = np.ones(arms), np.ones(arms), np.empty(arms)
+        regret = 0.0
         for t in range(1, horizon + 1):
             seek(world, t)
             seek(luck, t)
-            root = np.sqrt(np.log(t))
-            c, size = -1, 0
-            for i in range(arms):
-                if hurdle[i] <= root:
-                    c = i
-                    size += 1
-            if leader >= 0 and hurdle[leader] > root:
-                leader = -1
-            if size == 0:
-                c = int(uniform(luck) * arms)
-            elif size == 1:
-                leader = c
-            elif leader >= 0 and uniform(luck) < 0.5:
-                c = leader
-            else:
-                skip = int(uniform(luck) * (size - 1 if leader >= 0 else size))
-                for i in range(arms):
-                    if hurdle[i] <= root and i != leader:
-                        if skip == 0:
-                            c = i
-                            break
-                        skip -= 1
             best = -1.0
-            for j in range(arms):
-                upper[j] = mean[c, j] + root * width[c, j] if j != c else -1.0
-                best = max(best, upper[j])
-            d = pick(upper, best, luck)
-            if upper[d] < 0.5 - 1e-12:
-                d = c
-            i, j = order[c], order[d]
-            won = 1.0 if uniform(world) < preference[i, j] else 0.0
-            if c != d:
-                wins[c, d] += won
-                wins[d, c] += 1.0 - won
-                duels = wins[c, d] + wins[d, c]
-                spread = np.sqrt(alpha / duels)
-                mean[d, c] = wins[c, d] / duels
-                mean[c, d] = wins[d, c] / duels
-                width[c, d] = width[d, c] = spread
-                need[c, d] = (0.5 - mean[d, c]) / spread
-                need[d, c] = (0.5 - mean[c, d]) / spread
-                top = need[c, 0]
-                for k in range(1, arms):
-                    top = max(top, need[c, k])
-                hurdle[c] = top
-                top = need[d, 0]
-                for k in range(1, arms):
-                    top = max(top, need[d, k])
-                hurdle[d] = top
-            regret += 0.5 * (gap[i] + gap[j])
+            for i in range(arms):
+                sample[i] = beta(luck, heads[i], tails[i])
+                best = max(best, sample[i])
+            arm = pick(sample, best, luck)
+            chance = means[order[arm]]
+            if uniform(world) < chance:
+                heads[arm] += 1.0
+            else:
+                tails[arm] += 1.0
+            regret += top - chance
+        final[run] = regret
+
+
+@njit(nogil=True, error_model="numpy")
+def moss(means, horizon, keys, first, last, final):
+    arms = len(means)
+    top = means.max()
+    for run in range(first, last):
+        world = open_stream(keys[0], keys[1], 0, run)
+        luck = open_stream(keys[2], keys[3], 0, run)
+        order = shuffled(keys, 0, run, arms)
+        pulls, total, index = np.zeros(arms), np.zeros(arms), np.full(arms, np.inf)
+        regret = 0.0
+        for t in range(1, horizon + 1):
+            seek(world, t)
+            seek(luck, t)
+            best = index[0]
+            for i in range(1, arms):
+                best = max(best, index[i])
+            arm = pick(index, best, luck)
+            chance = means[order[arm]]
+            pulls[arm] += 1.0
+            if uniform(world) < chance:
+                total[arm] += 1.0
+            n = pulls[arm]
+            index[arm] = total[arm] / n + 0.5 * np.sqrt(4.0 * max(0.0, np.log(horizon / (arms * n))) / n)
+            regret += top - chance
+        final[run] = regret
+
+
+@njit(nogil=True, error_model="numpy")
+def kl_ucb(means, horizon, keys, first, last, final):
+    """Indices are followed along their tangents in the level, and only those at the top are solved for."""
+    arms = len(means)
+    top = means.max()
+    for run in range(first, last):
+        world = open_stream(keys[0], keys[1], 0, run)
+        luck = open_stream(keys[2], keys[3], 0, run)
+        order = shuffled(keys, 0, run, arms)
+        pulls, total, upper = np.zeros(arms), np.zeros(arms), np.zeros(arms)
+        base, slope, index = np.full(arms, 2.0), np.zeros(arms), np.empty(arms)
+        exact = np.zeros(arms, np.int64)
+        regret = 0.0
+        for t in range(1, horizon + 1):
+            seek(world, t)
+            seek(luck, t)
+            level = np.log(t)
+            for i in range(arms):
+                index[i] = base[i] + slope[i] * level
+            stale = True
+            best = 0.0
+            while stale:
+                best = index[0]
+                for i in range(1, arms):
+                    best = max(best, index[i])
+                stale = False
+                for i in range(arms):
+                    if index[i] >= best - 1e-12 and pulls[i] > 0.0 and exact[i] != t:
+                        stale = True
+                        n = pulls[i]
+                        m, bound = total[i] / n, level / n
+                        if m >= 1.0:
+                            q = 1.0
+                        elif m <= 0.0:
+                            q = 1.0 - np.exp(-bound)
+                        else:
+                            entropy = m * np.log(m) + (1.0 - m) * np.log(1.0 - m)
+                            right = min(m + np.sqrt(0.5 * bound), 1.0 - np.exp((entropy - bound) / (1.0 - m)))
+                            q = right
+                            if right < 1.0:
+                                if m < upper[i] < right:
+                                    q = upper[i]
+                                for _ in range(100):
+                                    excess = entropy - m * np.log(q) - (1.0 - m) * np.log(1.0 - q) - bound
+                                    move = excess * q * (1.0 - q) / (q - m)
+                                    q = min(q - move, right)
+                                    if move * move < 1e-14 * min(q - m, 1.0 - q):
+                                        break
+                            else:
+                                q = 1.0
+                        slope[i] = q * (1.0 - q) / (n * (q - m)) if q > m else 0.0
+                        base[i] = q - slope[i] * level
+                        upper[i] = index[i] = q
+                        exact[i] = t
+            arm = pick(index, best, luck)
+            chance = means[order[arm]]
+            pulls[arm] += 1.0
+            if uniform(world) < chance:
+                total[arm] += 1.0
+            base[arm], slope[arm] = 2.0, 0.0
+            regret += top - chance
         final[run] = regret
 
 

@@ -1,13 +1,14 @@
 """Start-up in fresh processes: import, help, and the first simulated number with a warm cache; printed, never asserted.
 
-Each is shown as a ratio to importing NumPy, the floor of any Python toolkit for arrays, measured in between.
+Each is shown as a ratio to importing NumPy, the floor of any Python toolkit for arrays, measured in between. Times are CPU
+seconds of the process, which on an idle machine are those on the clock and on a busy one vary less.
 
     python -m pytest benchmarks/test_startup.py -s -n 0
 """
 
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,9 +21,10 @@ COMMANDS = {
 
 
 def seconds(arguments):
-    begun = time.perf_counter()
+    begun = os.times()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+    ended = os.times()
+    return ended.children_user + ended.children_system - begun.children_user - begun.children_system
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,6 +8,8 @@ from scipy import integrate, stats
 
 import prefsim as ps
 from prefsim.agent import agent
+from prefsim.noise import open_stream
+from prefsim.policies import double_thompson
 
 NO_WINNER = [
     [0.5, 0.7, 0.7, 0.2, 0.9],
@@ -155,18 +157,36 @@ def sample_pairs(wins, t, alpha, runs, generator):
 @pytest.mark.parametrize("t", [2, 60])
 def test_double_thompson_draws_from_the_printed_law(t):
     wins = np.array([[0.0, 4, 1], [3, 0, 6], [2, 3, 0]])
-    duels = wins + wins.T
     count = np.zeros((2, 9))
-    for seed in range(600):
+    for seed in range(2000):
         live = agent("double_thompson", 3, seed=seed)
+        for i, j in ((0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)):
+            for _ in range(int(wins[i, j])):
+                double_thompson.learn(double_thompson.Hyper(), live.state, None, 1, (i, j), 1.0)
         live.t = t - 1
-        live.state.wins[:] = wins
-        live.state.need[:] = (0.5 - wins / np.maximum(duels, 1)) * np.sqrt(duels / 0.51)
         first, second = live.act()
         count[0, 3 * first + second] += 1
     first, second = sample_pairs(np.tile(wins, (60_000, 1, 1)), t, 0.51, 60_000, np.random.default_rng(1))
     count[1] = np.bincount(3 * first + second, minlength=9)
     assert frequencies_agree(count[0], count[1] / count[1].sum())
+
+
+def test_double_thompson_knows_the_chance_of_every_pair():
+    state = agent("double_thompson", 2).state
+    generator = np.random.default_rng(6)
+    for won in [*(generator.random(600) < 0.6), *[True] * 2000, *[False] * 2600, *(generator.random(300) < 0.2)]:
+        double_thompson.learn(double_thompson.Hyper(), state, None, 1, (0, 1), float(won))
+        a, b = state.wins[0, 1] + 1, state.wins[1, 0] + 1
+        assert state.chance[0, 1] == pytest.approx(stats.beta.sf(0.5, a, b), abs=1e-10)
+        assert state.chance[1, 0] == pytest.approx(stats.beta.cdf(0.5, a, b), abs=1e-10)
+
+
+@pytest.mark.parametrize(("a", "b"), [(3, 2), (1, 1), (4, 9), (2, 9), (1, 30), (40, 70)])
+def test_double_thompson_draws_from_above_half(a, b):
+    handle, law = open_stream(1, 2, 3, 4), stats.beta(a, b)
+    sample = [double_thompson.upper_half(handle, a, b) for _ in range(2000)]
+    truncated = lambda x: 1 - law.sf(x) / law.sf(0.5)  # noqa: E731
+    assert min(sample) > 0.5 and stats.kstest(sample, truncated).pvalue > 1e-4
 
 
 def test_ucb1_plays_the_largest_index():

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from prefsim import ops
 from prefsim.agent import agent
 from prefsim.bandit import Bandit, Problem
 from prefsim.bandits.arithmetic8 import arithmetic8
@@ -63,26 +62,27 @@ def independent_draws(budget: str, fresh: bool = True) -> Evidence:
     """Correlation of which of two arms the first and the second draw favour, plus 1, for given wins of both.
 
     The champion tells what the first draw said, the challenger what the second did. Unless `fresh`, the text of the rule
-    runs with a ``beta`` that repeats a pair's first draw.
+    runs with a ``beats`` that repeats a pair's first draw.
     """
     from scipy import stats
 
-    seen: dict[tuple[float, float], float] = {}
+    seen: dict[tuple[int, int], bool] = {}
 
-    def repeated(noise: Any, a: float, b: float) -> float:
-        if (a, b) not in seen:
-            seen[a, b] = ops.beta(noise, a, b)
-            seen[b, a] = 1 - seen[a, b]
-        return seen[a, b]
+    def repeated(state: Any, i: int, j: int, noise: Any) -> bool:
+        if (i, j) not in seen:
+            seen[i, j] = rule.beats(state, i, j, noise)
+            seen[j, i] = not seen[i, j]
+        return seen[i, j]
 
-    names = {**vars(rule), **({} if fresh else {"beta": repeated})}
+    names = {**vars(rule), **({} if fresh else {"beats": repeated})}
     names["challenger"] = FunctionType(rule.challenger.__code__, names)
     act = FunctionType(rule.act.__code__, names)
     count = {"fast": 2000, "paper": 40_000}[budget]
     measured = np.empty((count, len(RECORDS)))
     for k, (won, lost) in enumerate(RECORDS):
         live, handle = agent("double_thompson", 2), open_stream(*stream_key(0, "", "policy"), k, 0)
-        live.state.wins[0, 1], live.state.wins[1, 0] = won, lost
+        for feedback in (1.0,) * won + (0.0,) * lost:
+            rule.learn(rule.Hyper(), live.state, Problem(2), 1, (0, 1), feedback)
         chance = stats.beta.sf(0.5, won + 1, lost + 1)
         for draw in range(count):
             seen.clear()

@@ -25,8 +25,12 @@ class State(NamedTuple):
     wins: Array = floats("arms", "arms")
     need: Array = floats("arms", "arms")
     """``need[i, j]``: value of ``sqrt(ln t)`` from which on ``U(i, j) >= 1/2``."""
+    chance: Array = floats("arms", "arms")
+    """``P(theta(i, j) > 1/2)``."""
     hopes: Array = floats("arms")
     """Optimistic Copeland counts."""
+    until: Array = floats(1)
+    """Value of ``sqrt(ln t)`` from which on they change without a duel."""
     theta: Array = floats("arms", "arms")
     count: Array = floats("arms")
     """Sampled Copeland counts."""
