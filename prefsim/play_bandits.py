@@ -103,7 +103,7 @@ def setting(bandit: Bandit, environment: Any) -> str:
     """Name of the setting a theorem must cover: what the rewards are like, or which regret a duel is charged."""
     if "duel" in kinds(environment):
         return bandit.normalisation
-    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady"):
+    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady", "cpr_hat"):
         return ""
     return str(getattr(environment, "SETTING", getattr(environment, "REWARDS", "")))
 
@@ -148,7 +148,7 @@ def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
     told["normalisation"] = bandit.normalisation
     if hasattr(bandit.truth, "gap"):
         # A bound above this number a round is vacuous; figures grey it out.
-        return {**told, "largest_gap": float(bandit.truth.gap.max())}
+        return {**told, "largest_gap": float(getattr(bandit.truth, "peak", bandit.truth.gap).max())}
     return told
 
 

@@ -58,13 +58,20 @@ PROBLEMS = {
         "two memories": ps.bandits.dynamical_linear([[[0.3]], [[0.8]]], [[0.2, 0.0]], [0.5], [0.1, 0.3], np.eye(2)),
         "no memory": ps.bandits.dynamical_linear([[0.0]], [[0.5]], [1.0], [0.2], [[1.0], [-1.0]]),
     },
+    "bandit with memory": {
+        "practice": ps.bandits.practice_curves(arms=4, memory=4),
+        "gaps in the memory": ps.bandits.tallying(
+            [1.0, 0.0, 0.5], [[[0.9, 0.2, 0.5, 0.1], [0.6, 0.5, 0.4, 0.3]], [[0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 0.0]]], 0.5
+        ),
+        "one play": ps.bandits.tallying([2.0], [[0.0, 1.0], [1.0, 0.5], [0.3, 0.4]], deviation=0.0),
+    },
 }
 
 PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
 """For policies that plan ahead with the features of the arms."""
 
 LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs",
-             "budgets")
+             "budgets", "practice")
 """Those on which whatever learns must beat uniform play."""
 
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
@@ -102,6 +109,8 @@ def renumbered(problem, order):
         return ps.bandits.contextual_duels([0.6, 0.8], features=truth.features[0][order])
     if problem.environment == "expert_advice":
         return ps.bandits.expert_advice(truth.means[0][:, order], truth.advice[0][:, order])
+    if problem.environment == "tallying" and problem.instances == 1:
+        return ps.bandits.tallying(truth.weights[0], truth.curves[0][order], deviation=problem.known["deviation"])
     if problem.environment == "dynamical_linear" and problem.instances == 1:
         return ps.bandits.dynamical_linear(**{**BUDGETS, "actions": truth.features[0][order]})
     return None

@@ -17,6 +17,7 @@ LIVE = {
     "bandit with advice": "experts",
     "duel with features": "fresh pairs",
     "bandit with dynamics": "budgets",
+    "bandit with memory": "gaps in the memory",
 }
 
 
