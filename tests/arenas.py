@@ -82,9 +82,10 @@ until one arm is left, and the derived radii of linear duels, let none go before
 UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
 """What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""
 
-UNTAUGHT = ("uniform", "expert", "ar2")
-"""Policies that need not beat uniform play: two do not learn, and AR2's model, in which an arm's reward is forgotten while
-it rests, is not that of a dynamical linear bandit, so that it goes round the arms."""
+UNTAUGHT = ("uniform", "expert", "ar2", "reinforce_ada")
+"""Policies that need not beat uniform play: two do not learn, AR2's model, in which an arm's reward is forgotten while it
+rests, is not that of a dynamical linear bandit, so that it goes round the arms, and Reinforce-Ada asks most where rewards
+are rare."""
 
 
 def kinds(policy):
