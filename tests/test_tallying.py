@@ -42,6 +42,9 @@ def test_complete_policy_regret_by_hand():
     bandit = ps.bandits.tallying([1.0, 1.0], [[1.0, 0.5, 0.0], [0.8, 0.4, 0.2]], deviation=0.0)
     for plays, cost, least in (([1], 0.4, 0.4), ([0, 1], 0.9, 0.5), ([1, 0, 1, 1], 1.5, 0.5)):
         np.testing.assert_allclose(follow(bandit, plays)[1], [cost, cost - least], rtol=1e-12)
+    for unknown in ({"weights": [1.0, 2.0]}, {"curves": [[0.5, 0.6, 0.0]]}):
+        odd = ps.bandits.tallying(**{"weights": [1.0, 1.0], "curves": [[1.0, 0.5, 0.0]], **unknown})
+        assert np.isnan(follow(odd, [0])[1][1])
 
 
 def test_recorded_regrets_in_a_run():
