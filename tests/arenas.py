@@ -67,11 +67,17 @@ PROBLEMS = {
     },
 }
 
+PROBLEMS["clicks with features"] = {
+    "slates": ps.bandits.slate_clicks((0.6, 0.5, 0.4, 0.1), (1.0, 0.2)),
+    "two crowds": ps.bandits.slate_clicks([[0.0, 1.0, 0.5], [0.3, 0.3, 0.3]], (0.2, 1.0)),
+    "one position": ps.bandits.slate_clicks([0.2, 0.7], [0.5]),
+}
+
 PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
 """For policies that plan ahead with the features of the arms."""
 
 LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs",
-             "budgets", "practice")
+             "budgets", "practice", "slates")
 """Those on which whatever learns must beat uniform play."""
 
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
@@ -112,6 +118,8 @@ def renumbered(problem, order):
         return ps.bandits.expert_advice(truth.means[0][:, order], truth.advice[0][:, order])
     if problem.environment == "tallying" and problem.instances == 1:
         return ps.bandits.tallying(truth.weights[0], truth.curves[0][order], deviation=problem.known["deviation"])
+    if problem.environment == "slate_clicks":
+        return ps.bandits.slate_clicks(truth.attraction[0][np.argsort(order[: truth.attraction.shape[1]])], (1.0, 0.2))
     if problem.environment == "dynamical_linear" and problem.instances == 1:
         return ps.bandits.dynamical_linear(**{**BUDGETS, "actions": truth.features[0][order]})
     return None

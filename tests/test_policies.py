@@ -89,7 +89,7 @@ def test_beats_uniform_play(policy, kind, name):
 
 
 SPLIT = ("ties and certainty", "no winner", "same arm twice", "contexts", "twins", "fresh pairs", "two memories",
-         "gaps in the memory")
+         "gaps in the memory", "two crowds")
 
 
 @pytest.mark.parametrize(("policy", "kind", "name"), [c for c in CASES if c[2] in SPLIT])
