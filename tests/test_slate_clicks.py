@@ -36,6 +36,13 @@ def test_gaps_by_hand():
         assert gap == pytest.approx(0.7 - THETA[first] - 0.2 * THETA[second], abs=1e-15)
 
 
+def test_policies_for_linear_rewards_are_told_what_they_need():
+    known = {"deviation": np.sqrt(2) / 2, "norm": 2.0, "length": np.sqrt(1.04), "dimension": 4}
+    assert {name: STEEP.known[name] for name in known} == pytest.approx(known)
+    data = ps.run(STEEP, ["linucb", "in_slate_thompson"], horizon=100, runs=3)
+    assert np.isfinite(data["regret_bound"].values[0]).all() and (data["regret"][0] <= data["regret_bound"][0]).all()
+
+
 def test_clicks_follow_the_model():
     """Slate 5 puts item 1 first and item 3 second."""
     bandit = ps.bandits.slate_clicks(THETA, (0.5, 0.9))
