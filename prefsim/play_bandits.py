@@ -142,7 +142,8 @@ def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
     if name in COUNTED:
         return {"long_name": words, "units": UNITS[name]}
     environment = registry.load("bandits", bandit.environment)
-    told = {"long_name": f"cumulative {words}", "units": "duels" if "duel" in kinds(environment) else "reward"}
+    unit = getattr(environment, "UNIT", "duels" if "duel" in kinds(environment) else "reward")
+    told = {"long_name": f"cumulative {words}", "units": unit}
     if name in getattr(environment, "TALLIES", ()):
         return {**told, "normalisation": name.removesuffix("_regret")}
     told["normalisation"] = bandit.normalisation

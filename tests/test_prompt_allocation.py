@@ -52,7 +52,8 @@ def test_engines_agree_on_it(policy):
         ps.run("prompt_allocation", [policy], horizon=300, runs=3, engine=e)["regret"] for e in ("reference", "numba")
     )
     np.testing.assert_array_equal(plain, fast)
-    assert plain.attrs["normalisation"] == "wasted_samples" and (plain >= 0).all() and (plain <= plain["t"]).all()
+    assert (plain.attrs["normalisation"], plain.attrs["units"]) == ("wasted_samples", "samples")
+    assert (plain >= 0).all() and (plain <= plain["t"]).all()
 
 
 def ask(answers, arms, positives, negatives, group, cap):

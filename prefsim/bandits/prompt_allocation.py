@@ -27,6 +27,7 @@ from prefsim.ops import Array, floats, uniform
 FEEDBACK = "bandit"
 REWARDS = "bernoulli"
 METRICS = ("regret",)
+UNIT = "samples"
 
 EXAMPLE = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 

@@ -25,6 +25,7 @@ REWARDS = "subgaussian"
 SETTING = "linear"
 SIDE = "features"
 METRICS = ("regret",)
+UNIT = "clicks"
 
 MOST_SLATES = 10_000
 """Slates that may be listed."""
