@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from prefsim import noise, registry
 from prefsim.bandit import Problem, kinds
@@ -77,15 +77,16 @@ class Agent:
         self._problem.features[:] = values
         self._described = True
 
-    def learn(self, action: int | tuple[int, int], feedback: float) -> None:
+    def learn(self, action: int | tuple[int, int], feedback: ArrayLike) -> None:
         """Tell what happened.
 
         Parameters
         ----------
         action : int or pair of int
             The action :meth:`act` returned.
-        feedback : float
-            Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did.
+        feedback : float or array_like, shape (dimension,)
+            Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did; for
+            policies that learn from clicks 1 or 0 for each item of the slate, and anything for the others.
 
         Raises
         ------
@@ -97,6 +98,22 @@ class Agent:
         played = tuple(action) if isinstance(action, (tuple, list, np.ndarray)) else action
         if played != self._pending:
             raise ValueError(f"action {action} is not the one act() returned, {self._pending}; play that one.")
+        told = self._clicks(feedback) if self._feedback == "clicks" else self._number(feedback)
+        self.t += 1
+        self._rule.learn(self._hyper, self.state, self._problem, self.t, self._pending, told)
+        self._pending = None
+
+    def _clicks(self, feedback: ArrayLike) -> NDArray[np.float64]:
+        """Check the clicks on a slate, by item."""
+        clicks = as_floats(feedback, "feedback")
+        shown = self._problem.features[self._pending] > 0
+        if clicks.shape != shown.shape or not np.isin(clicks[shown], (0.0, 1.0)).all():
+            items = f"each of {len(shown)} items whether it was clicked, 0 or 1 for those shown"
+            raise ValueError(f"feedback must tell of {items}; got {feedback!r}.")
+        return clicks
+
+    def _number(self, feedback: ArrayLike) -> float:
+        """Check a reward, or the outcome of a duel."""
         value = float(feedback) if isinstance(feedback, (bool, int, float, np.number, np.bool_)) else float("nan")
         unit = getattr(self._rule, "REWARDS", "") == "unit"
         if self._feedback == "duel" and value not in (0.0, 1.0):
@@ -104,9 +121,7 @@ class Agent:
         if not np.isfinite(value) or (unit and not 0 <= value <= 1):
             wanted = "a reward in [0, 1]" if unit else "a finite reward"
             raise ValueError(f"feedback must be {wanted}; got {feedback!r}.")
-        self.t += 1
-        self._rule.learn(self._hyper, self.state, self._problem, self.t, self._pending, value)
-        self._pending = None
+        return value
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to a file (NumPy's ``.npz``, no pickle), whole or not at all; :meth:`load` goes on from there."""
@@ -209,7 +224,7 @@ def agent(
     """
     entry, _ = registry.resolve("policies", key, hyper)
     accepted = kinds(entry.module)
-    feedback = "duel" if duels or accepted == ("duel",) else "bandit"
+    feedback = "duel" if duels or accepted == ("duel",) else "clicks" if accepted == ("clicks",) else "bandit"
     if feedback not in accepted:
         raise ValueError(f"{key} plays single arms, not duels; leave duels out.")
     if features is not None:

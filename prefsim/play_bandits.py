@@ -103,7 +103,7 @@ def setting(bandit: Bandit, environment: Any) -> str:
     """Name of the setting a theorem must cover: what the rewards are like, or which regret a duel is charged."""
     if "duel" in kinds(environment):
         return bandit.normalisation
-    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady"):
+    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady", "cpr_hat"):
         return ""
     return str(getattr(environment, "SETTING", getattr(environment, "REWARDS", "")))
 
@@ -142,13 +142,14 @@ def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
     if name in COUNTED:
         return {"long_name": words, "units": UNITS[name]}
     environment = registry.load("bandits", bandit.environment)
-    told = {"long_name": f"cumulative {words}", "units": "duels" if "duel" in kinds(environment) else "reward"}
+    unit = getattr(environment, "UNIT", "duels" if "duel" in kinds(environment) else "reward")
+    told = {"long_name": f"cumulative {words}", "units": unit}
     if name in getattr(environment, "TALLIES", ()):
         return {**told, "normalisation": name.removesuffix("_regret")}
     told["normalisation"] = bandit.normalisation
     if hasattr(bandit.truth, "gap"):
         # A bound above this number a round is vacuous; figures grey it out.
-        return {**told, "largest_gap": float(bandit.truth.gap.max())}
+        return {**told, "largest_gap": float(getattr(bandit.truth, "peak", bandit.truth.gap).max())}
     return told
 
 

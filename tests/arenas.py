@@ -58,13 +58,26 @@ PROBLEMS = {
         "two memories": ps.bandits.dynamical_linear([[[0.3]], [[0.8]]], [[0.2, 0.0]], [0.5], [0.1, 0.3], np.eye(2)),
         "no memory": ps.bandits.dynamical_linear([[0.0]], [[0.5]], [1.0], [0.2], [[1.0], [-1.0]]),
     },
+    "bandit with memory": {
+        "practice": ps.bandits.practice_curves(arms=4, memory=4),
+        "gaps in the memory": ps.bandits.tallying(
+            [1.0, 0.0, 0.5], [[[0.9, 0.2, 0.5, 0.1], [0.6, 0.5, 0.4, 0.3]], [[0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 0.0]]], 0.5
+        ),
+        "one play": ps.bandits.tallying([2.0], [[0.0, 1.0], [1.0, 0.5], [0.3, 0.4]], deviation=0.0),
+    },
+}
+
+PROBLEMS["clicks with features"] = {
+    "slates": ps.bandits.slate_clicks((0.6, 0.5, 0.4, 0.1), (1.0, 0.2)),
+    "two crowds": ps.bandits.slate_clicks([[0.0, 1.0, 0.5], [0.3, 0.3, 0.3]], (0.2, 1.0)),
+    "one position": ps.bandits.slate_clicks([0.2, 0.7], [0.5]),
 }
 
 PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
 """For policies that plan ahead with the features of the arms."""
 
 LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs",
-             "budgets")
+             "budgets", "practice", "slates")
 """Those on which whatever learns must beat uniform play."""
 
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
@@ -75,9 +88,10 @@ until one arm is left, and the derived radii of linear duels, let none go before
 UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
 """What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""
 
-UNTAUGHT = ("uniform", "expert", "ar2")
-"""Policies that need not beat uniform play: two do not learn, and AR2's model, in which an arm's reward is forgotten while
-it rests, is not that of a dynamical linear bandit, so that it goes round the arms."""
+UNTAUGHT = ("uniform", "expert", "ar2", "reinforce_ada")
+"""Policies that need not beat uniform play: two do not learn, AR2's model, in which an arm's reward is forgotten while it
+rests, is not that of a dynamical linear bandit, so that it goes round the arms, and Reinforce-Ada asks most where rewards
+are rare."""
 
 
 def kinds(policy):
@@ -102,6 +116,10 @@ def renumbered(problem, order):
         return ps.bandits.contextual_duels([0.6, 0.8], features=truth.features[0][order])
     if problem.environment == "expert_advice":
         return ps.bandits.expert_advice(truth.means[0][:, order], truth.advice[0][:, order])
+    if problem.environment == "tallying" and problem.instances == 1:
+        return ps.bandits.tallying(truth.weights[0], truth.curves[0][order], deviation=problem.known["deviation"])
+    if problem.environment == "slate_clicks":
+        return ps.bandits.slate_clicks(truth.attraction[0][np.argsort(order[: truth.attraction.shape[1]])], (1.0, 0.2))
     if problem.environment == "dynamical_linear" and problem.instances == 1:
         return ps.bandits.dynamical_linear(**{**BUDGETS, "actions": truth.features[0][order]})
     return None

@@ -17,6 +17,8 @@ LIVE = {
     "bandit with advice": "experts",
     "duel with features": "fresh pairs",
     "bandit with dynamics": "budgets",
+    "bandit with memory": "gaps in the memory",
+    "clicks with features": "two crowds",
 }
 
 
@@ -48,7 +50,7 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
             live = ps.Agent.load(checkpoint)
         played = (order[action[0]], order[action[1]]) if isinstance(action, tuple) else order[action]
         signal = environment.feedback(truth, world, played, t, nature)
-        live.learn(action, signal)
+        live.learn(action, world.report if "report" in getattr(world, "_fields", ()) else signal)
         total += environment.regrets(truth, world, played, t, signal)[0]
     assert live.t == horizon
     return total

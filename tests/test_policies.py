@@ -88,7 +88,8 @@ def test_beats_uniform_play(policy, kind, name):
     assert regret.mean() + 5 * (regret.std() + blind.std()) / np.sqrt(40) < 0.8 * blind.mean()
 
 
-SPLIT = ("ties and certainty", "no winner", "same arm twice", "contexts", "twins", "fresh pairs", "two memories")
+SPLIT = ("ties and certainty", "no winner", "same arm twice", "contexts", "twins", "fresh pairs", "two memories",
+         "gaps in the memory", "two crowds")
 
 
 @pytest.mark.parametrize(("policy", "kind", "name"), [c for c in CASES if c[2] in SPLIT])

@@ -124,7 +124,9 @@ def slopes(bandits: Sequence[Bandit], policy: str, horizon: int, runs: int, feed
     return np.concatenate([log_slope(times, values) for times, values in curves], axis=1)
 
 
-def growth(bandits: Sequence[Bandit], policy: str, horizon: int, runs: int, feedback: str = "true") -> Evidence:
+def growth(
+    bandits: Sequence[Bandit], policy: str, horizon: int, runs: int, feedback: str = "true", **hyper: float
+) -> Evidence:
     """Growth of mean regret / ln t over the last decade, which stays near 1 for regret of the order ``ln T``.
 
     The mean over runs of ``(a - GROWTH b) / mean(b) + GROWTH`` is the ratio of the means of ``a`` and ``b``, and lies
@@ -132,7 +134,7 @@ def growth(bandits: Sequence[Bandit], policy: str, horizon: int, runs: int, feed
     """
     measured = []
     for bandit in bandits:
-        times, curves = regret(with_feedback(bandit, feedback), policy, horizon, runs, [horizon // 10])
+        times, curves = regret(with_feedback(bandit, feedback), policy, horizon, runs, [horizon // 10], **hyper)
         before, after = np.moveaxis(curves[..., 1:] / np.log(times[1:]), -1, 0)
         measured.append((after - GROWTH * before) / before.mean(axis=0) + GROWTH)
     values = np.concatenate(measured, axis=1)

@@ -104,6 +104,11 @@ def reveal_some(hyper, state, problem, t, noise, world, order, action, signal, w
     return seen
 
 
+def reveal_report(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
+    """Tell what the environment wrote down."""
+    return world.report
+
+
 def watch_arm(plays, played):
     """Count a play, and a switch if it is not the last round's."""
     last = len(plays) - LATEST

@@ -62,7 +62,8 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
     for bound in ("report", "reveal"):
         # Functions with free names of their own belong into the runner's text, and so do those that hand an array on: what
         # compiles without Numba's runtime does not count the reference.
-        if names[bound] in (bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all):
+        own_text = (bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all, bandit_loop.reveal_report)
+        if names[bound] in own_text:
             function = names.pop(bound)
             header += inline + inspect.getsource(function).replace(f"def {function.__name__}(", f"def {bound}(") + "\n"
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))

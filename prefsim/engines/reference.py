@@ -42,7 +42,7 @@ def _size(axis: str | int, problem: Problem, truth: Any) -> int:
     return getattr(problem, axis) if axis in Problem._fields else len(getattr(truth, axis))
 
 
-REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some}
+REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some, "clicks": loop.reveal_report}
 """How policies are told more than what their action brought, by kind of feedback."""
 
 
