@@ -84,6 +84,15 @@ def test_settings_of_one_solver_are_played_together(monkeypatch):
             np.testing.assert_array_equal(together[name].isel(algorithm=k), alone[name].isel(algorithm=0), err_msg=name)
 
 
+def test_settings_that_a_rule_branches_on_are_played_apart():
+    game = ps.games.random(5, seed=4).replace(beta=0.2)
+    settings = [("nash_md", {"step": 0.2}), ("nash_md", {"schedule": True})]
+    both = ps.run(game, settings, horizon=10, metrics=["policy"]).policy
+    for k, one in enumerate(settings):
+        np.testing.assert_array_equal(both[k], ps.run(game, [one], horizon=10, metrics=["policy"]).policy[0])
+    assert np.abs(both[0] - both[1]).max() > 1e-4
+
+
 def test_runs_on_one_matrix_are_one_product(monkeypatch):
     game = ps.games.random(40, seed=2).replace(beta=0.1)
     run = {"horizon": 30, "start": "random", "runs": 12, "metrics": METRICS, "engine": "numba"}

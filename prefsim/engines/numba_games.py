@@ -301,8 +301,8 @@ def play_games(rules, beta, preference, reference, start, average, *, oracle=EXA
             given = (longer[0], preference, *longer[1:], average)
             try:
                 whole = FusedPlayer(solver, hypers, *given, distance=distance, copies=copies)
-            except trace.Untraceable:
-                pass
+            except (trace.Untraceable, ValueError):
+                pass  # a rule may branch on a number, which settings side by side do not have
             else:
                 for k, a in enumerate(mine):
                     players[a] = Part(whole, slice(k * len(beta), (k + 1) * len(beta)))
