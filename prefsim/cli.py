@@ -293,6 +293,29 @@ def verify(
 
 
 @app.command()
+def bench(
+    keys: Annotated[list[str] | None, typer.Argument(help="Algorithms; all when omitted, which takes minutes.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="numba or reference; both when omitted.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the timings as JSON.")] = None,
+) -> None:
+    """Time algorithms on this machine, each as a ratio to a baseline measured beside it."""
+    from prefsim import bench as timing
+    from prefsim import report
+
+    if json is not None:
+        report.check_path(json, (".json",))
+    found = []
+    for one in timing.bench(keys or (), engine or timing.ENGINES):
+        found.append(one)
+        typer.echo(
+            f"{one.key:28} {one.engine:10} {one.problem:24} {one.nanoseconds:12,.0f} ns {one.ratio:10.2f} x {one.baseline}"
+        )
+    if json is not None:
+        timing.save(found, json)
+        typer.echo(f"Wrote {json}.")
+
+
+@app.command()
 def cite(file: Annotated[Path, typer.Argument(help="Results written by prefsim run.")]) -> None:
     """Print what to cite for a file of results: prefsim, and the papers its algorithms name."""
     from prefsim import describe, results
