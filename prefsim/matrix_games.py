@@ -155,7 +155,7 @@ def _solve(
     from prefsim import pivoting
 
     games, m, n = payoff.shape
-    row, column = np.full((games, m), 1 / m), np.full((games, n), 1 / n)
+    row, column = np.full((games, m), np.nan), np.full((games, n), np.nan)
     methods = np.full(games, "pivoting", dtype=object)
     rest = np.arange(games)
     if max(m, n) <= LARGEST_PIVOTING:
