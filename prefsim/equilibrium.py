@@ -100,9 +100,9 @@ def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12, *, selecti
     log_policy = np.empty((count, game.n))
     methods = np.empty(count, dtype=object)
     regularised = flat.beta > 0
-    plain = ~regularised
-    if plain.any():
-        log_policy[plain], methods[plain] = nash(flat.payoff[plain], tolerance, selection, flat.log_reference[plain])
+    if not regularised.all():
+        rest = flat[~regularised] if regularised.any() else flat
+        log_policy[~regularised], methods[~regularised] = nash(rest.payoff, tolerance, selection, rest.log_reference)
     if regularised.any():
         log_policy[regularised], methods[regularised] = _regularised(flat[regularised], tolerance)
     gap = duality_gap(flat, log_policy)

@@ -63,6 +63,24 @@ class Interior(NamedTuple):
     unique: bool
 
 
+class Newton(NamedTuple):
+    """The factors of ``diag(s / z) - K`` and what it takes to solve for directions with them."""
+
+    factors: Floats
+    pivots: NDArray[np.int32]
+    blocks: Floats
+    inverse_blocks: Floats
+    z: Floats
+    s: Floats
+
+    def towards(self, target: Floats) -> tuple[Floats, Floats, Floats]:
+        """Changes of ``z``, ``s`` and ``v`` that lead to ``z s = target`` to first order."""
+        free = lapack.dgetrs(self.factors, self.pivots, target / self.z - self.s)[0]
+        dv = np.linalg.solve(self.blocks.T @ self.inverse_blocks, self.blocks.T @ free)
+        dz = free - self.inverse_blocks @ dv
+        return dz, (target - self.s * dz) / self.z - self.s, dv
+
+
 def interior_point(skew: Floats, blocks: Floats) -> Interior:
     """Solve the game with payoff `skew`, entries of size around 1, and indicators `blocks`, shape (n, blocks)."""
     n = len(skew)
@@ -89,19 +107,12 @@ def interior_point(skew: Floats, blocks: Floats) -> Interior:
         if failure:
             break
         inverse_blocks = lapack.dgetrs(factors, pivots, blocks)[0]
-
-        def move(target: Floats) -> tuple[Floats, Floats, Floats]:
-            """Newton direction towards ``z s = target`` to first order."""
-            direct = lapack.dgetrs(factors, pivots, target / z - s)[0]
-            dv = np.linalg.solve(blocks.T @ inverse_blocks, blocks.T @ direct)
-            dz = direct - inverse_blocks @ dv
-            return dz, (target - s * dz) / z - s, dv
-
-        dz, ds, _ = move(np.zeros(n))
+        newton = Newton(factors, pivots, blocks, inverse_blocks, z, s)
+        dz, ds, _ = newton.towards(np.zeros(n))
         length = min(longest(z, dz), longest(s, ds), 1.0)
         mean = total / n
         after = float((z + length * dz) @ (s + length * ds)) / n
-        dz, ds, dv = move(mean * (after / mean) ** 3 - dz * ds)
+        dz, ds, dv = newton.towards(mean * (after / mean) ** 3 - dz * ds)
         length = min(TO_BOUNDARY * min(longest(z, dz), longest(s, ds)), 1.0)
         z = z + length * dz
         z /= blocks @ (blocks.T @ z)
@@ -118,7 +129,6 @@ def longest(z: Floats, dz: Floats) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         steepest = float(np.max(-dz / z, initial=0.0, where=z > 0))
     return 1 / steepest if steepest > 0 else np.inf
-
 
 
 def support_equations(skew: Floats, blocks: Floats, support: Mask) -> Floats:

@@ -88,8 +88,8 @@ def solve_zero_sum(payoff: ArrayLike, tolerance: float = 1e-12, *, selection: st
     row, column, methods = _solve(unit, np.full(len(flat), 2 * tolerance), selection, np.zeros((len(flat), m + n)), False)
     best, worst = np.einsum("gmn,gn->gm", flat, column).max(axis=1), np.einsum("gm,gmn->gn", row, flat).min(axis=1)
     certify((best - worst) / (2 * half), tolerance, methods, batch, "raise tolerance")
-    shaped = (array.reshape(*batch, *array.shape[1:]) for array in (row, column, (best + worst) / 2, best - worst))
-    return ZeroSumEquilibrium(*shaped, join(methods))
+    value, gap = ((best + worst) / 2).reshape(batch), (best - worst).reshape(batch)
+    return ZeroSumEquilibrium(row.reshape(*batch, m), column.reshape(*batch, n), value, gap, join(methods))
 
 
 def nash(
@@ -143,37 +143,37 @@ def join(methods: NDArray[np.object_]) -> str:
 
 
 def _gap(payoff: Floats, row: Floats, column: Floats) -> Floats:
-    """Duality gap, shape (games,); NaN counts as infinite."""
-    gain, loss = np.matmul(payoff, column[..., None])[..., 0], np.matmul(row[..., None, :], payoff)[..., 0, :]
-    return np.nan_to_num(gain.max(axis=-1) - loss.min(axis=-1), nan=np.inf)
+    """Duality gap, shape (games,); players of a skew game have one policy."""
+    gain = np.matmul(payoff, column[..., None])[..., 0].max(axis=-1)
+    if row is column:
+        return 2 * gain
+    return gain - np.matmul(row[..., None, :], payoff)[..., 0, :].min(axis=-1)
 
 
 def _solve(
     payoff: Floats, tolerance: Floats, selection: str, log_reference: Floats, skew: bool
 ) -> tuple[Floats, Floats, NDArray[np.object_]]:
     """Policies of rows and columns, and methods."""
-    from prefsim import pivoting
+    from prefsim.pivoting import vertices
 
     games, m, n = payoff.shape
-    row, column = np.full((games, m), np.nan), np.full((games, n), np.nan)
+    row, column = np.empty((games, m)), np.empty((games, n))
+    gap = np.full(games, np.inf)
     methods = np.full(games, "pivoting", dtype=object)
-    rest = np.arange(games)
     if max(m, n) <= LARGEST_PIVOTING:
-        found = pivoting.vertices(payoff)
+        found = vertices(payoff)
         row, column = (found.column if skew else found.row), found.column
-        good = found.solved & (_gap(payoff, row, column) <= tolerance)
+        gap = _gap(payoff, row, column)
         if selection != "vertex":
-            good &= found.margin > ONLY
-        rest = np.flatnonzero(~good)
-    for k in rest:
-        gap = _gap(payoff[k], row[k], column[k]) if selection == "vertex" else np.inf
+            gap[found.margin <= ONLY] = np.inf
+    for k in np.flatnonzero(~(gap <= tolerance)):
         for method, x, y in _candidates(payoff[k], selection, log_reference[k], skew):
             reached = _gap(payoff[k], x, y)
-            if reached < gap:
-                row[k], column[k], methods[k], gap = x, y, method, reached
-            if gap <= tolerance[k]:
+            if not gap[k] <= reached:
+                row[k], column[k], methods[k], gap[k] = x, y, method, reached
+            if gap[k] <= tolerance[k]:
                 break
-        if gap == np.inf:
+        if gap[k] == np.inf:
             raise EquilibriumError(
                 f"the set of equilibria of game {k} was not resolved, because its payoffs differ by too many orders of "
                 f"magnitude, so that its {selection} is not known; selection='vertex' asks for less."
@@ -183,8 +183,9 @@ def _solve(
 
 def _candidates(payoff: Floats, selection: str, log_reference: Floats, skew: bool) -> Iterator[tuple[str, Floats, Floats]]:
     """Methods beyond compiled pivoting, each with the policies of one game, if they are of that selection."""
-    from prefsim import faces, pivoting
+    from prefsim.faces import select
     from prefsim.interior_point import interior_point
+    from prefsim.pivoting import exact_vertices, vertices
 
     m, n = payoff.shape
     if skew:
@@ -194,12 +195,11 @@ def _candidates(payoff: Floats, selection: str, log_reference: Floats, skew: boo
         blocks = np.repeat(np.eye(2), [m, n], axis=0)
     found = interior_point(matrix, blocks)
     if found.strict:
-        policy = found.policy if found.unique else faces.select(matrix, blocks, found, selection, log_reference)
-        yield "interior point", (policy if skew else policy[:m]), policy[-n:]
-    vertex = pivoting.vertices(payoff[None])
-    if selection == "vertex" or vertex.margin[0] > ONLY:
-        yield "pivoting", (vertex.column if skew else vertex.row)[0], vertex.column[0]
-    if max(m, n) <= LARGEST_EXACT:
-        vertex = pivoting.exact_vertices(payoff[None])
-        if selection == "vertex" or vertex.margin[0] > 0:
-            yield "exact pivoting", (vertex.column if skew else vertex.row)[0], vertex.column[0]
+        policy = found.policy if found.unique else select(matrix, blocks, found, selection, log_reference)
+        yield "interior point", *((policy, policy) if skew else (policy[:m], policy[m:]))
+    exact = max(m, n) <= LARGEST_EXACT
+    for method, solve, only in (("pivoting", vertices, ONLY), ("exact pivoting", exact_vertices, 0.0))[: 1 + exact]:
+        vertex = solve(payoff[None])
+        if selection == "vertex" or vertex.margin[0] > only:
+            column = vertex.column[0]
+            yield method, column if skew else vertex.row[0], column

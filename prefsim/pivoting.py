@@ -33,14 +33,11 @@ class Vertices(NamedTuple):
         Policies of the two players, each a vertex of its player's set of optimal policies.
     margin : array, shape (games,)
         Least reduced cost outside the basis and least value in it: if it is above 0, the policies are the only optimal ones.
-    solved : array of bool, shape (games,)
-        Whether the simplex method ended at an optimum.
     """
 
     row: Floats
     column: Floats
     margin: Floats
-    solved: NDArray[np.bool_]
 
 
 def vertices(payoff: Floats) -> Vertices:
@@ -56,7 +53,7 @@ def exact_vertices(payoff: Floats) -> Vertices:
 def _solved(solve: Callable[..., None], payoff: Array, kind: type, rounding: float) -> Vertices:
     """Call the loop with tables of a type, which have a row of costs and a spare row."""
     games, m, n = payoff.shape
-    found = Vertices(np.empty((games, m)), np.empty((games, n)), np.empty(games), np.empty(games, dtype=bool))
+    found = Vertices(np.empty((games, m)), np.empty((games, n)), np.empty(games))
     table, labels = np.zeros((m + 2, n + 1), dtype=kind), np.empty(m + n, np.int64)
     solve(payoff, table, labels[:m], labels[m:], np.empty(n + 1), rounding, *found)
     return found
@@ -66,16 +63,16 @@ def _solved(solve: Callable[..., None], payoff: Array, kind: type, rounding: flo
 def _compiled() -> Any:
     from prefsim.engines.compiler import compile_runner
 
-    arguments = "payoff, table, rows, columns, square, rounding, row, column, margin, solved"
+    arguments = "payoff, table, rows, columns, square, rounding, row, column, margin"
     names = {f.__name__: f for f in (_fill, _entering, _leaving, _exchange, _simplex, _policies)}
     return compile_runner(_solve_games, "", names, f"def run({arguments}):\n    _solve_games({arguments})\n")
 
 
-def _solve_games(payoff, table, rows, columns, square, rounding, row, column, margin, solved):  # type: ignore[no-untyped-def]
+def _solve_games(payoff, table, rows, columns, square, rounding, row, column, margin):  # type: ignore[no-untyped-def]
     """Solve every game and write its policies."""
     for k in range(len(payoff)):
         shift = _fill(payoff[k], table, rows, columns, square)
-        solved[k] = _simplex(table, rows, columns, square, rounding)
+        _simplex(table, rows, columns, square, rounding)
         margin[k] = _policies(payoff[k], shift, table, rows, columns, row[k], column[k])
 
 
@@ -101,24 +98,21 @@ def _fill(payoff: Array, table: Array, rows: Array, columns: Array, square: Arra
     return shift
 
 
-def _simplex(table: Array, rows: Array, columns: Array, square: Array, rounding: float) -> bool:
-    """Pivot until no cost is positive; False if that does not happen."""
+def _simplex(table: Array, rows: Array, columns: Array, square: Array, rounding: float) -> None:
+    """Pivot until no cost is positive, or rounding leaves no row that limits the entering variable."""
     m, n = len(rows), len(columns)
     stalled = 0
     for _ in range(100 * (m + n)):
         bland = stalled > m + n
         enter = _entering(table, columns, square, rounding, bland)
-        if enter < 0:
-            return True
-        leave = _leaving(table, rows, enter, rounding, bland)
+        leave = _leaving(table, rows, enter, rounding, bland) if enter >= 0 else -1
         if leave < 0:
-            return False
+            break
         stalled = stalled + 1 if table[leave, n] <= rounding else 0
         _exchange(table, leave, enter, square)
         label = rows[leave]
         rows[leave] = columns[enter]
         columns[enter] = label
-    return False
 
 
 def _entering(table: Array, columns: Array, square: Array, rounding: float, bland: bool) -> int:
@@ -218,8 +212,9 @@ def _policies(payoff: Array, shift: Any, table: Array, rows: Array, columns: Arr
                 lost = 0.0
                 for i in range(m):
                     lost += float(payoff[i, rows[r]]) * row[i]
+                error = 1.0 - float(shift) * total - lost
                 for c in range(n):
-                    spare[c] += float(table[r, c]) * (1.0 - float(shift) * total - lost)
+                    spare[c] += float(table[r, c]) * error
         for c in range(n):
             if columns[c] >= n:
                 row[columns[c] - n] += spare[c]
