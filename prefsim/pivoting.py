@@ -2,9 +2,9 @@
 
 With ``B = A + c > 0`` the column player's policy is ``y / sum y`` for the optimum of ``max sum y``, ``B y <= 1``,
 ``y >= 0``, and the row player's comes from its dual (Dantzig 1951). The table is condensed: a pivot exchanges one row label
-with one column label, so only ``(m + 1) (n + 1)`` numbers change. The entering variable is that of steepest edge, whose
-column norms are summed while the pivot writes the columns; Bland's rule, which cannot cycle, takes over while pivots are
-degenerate. The loops are plain Python: they also run on fractions, where nothing is rounded.
+with one column label, so only ``(m + 1) (n + 1)`` numbers change. The entering variable is that of the steepest edge, by
+norms that are exact at the start and then Devex estimates (Harris 1973); Bland's rule, which cannot cycle, takes over while
+pivots are degenerate. The loops are plain Python: they also run on fractions, where nothing is rounded.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def exact_vertices(payoff: Floats) -> Vertices:
 
 
 def _solved(solve: Callable[..., None], payoff: Array, kind: type, rounding: float) -> Vertices:
-    """Call the loop with tables of a type, which have a row of costs and a spare row."""
+    """Call the loop with tables of a type, whose last row is the costs, and a spare row."""
     games, m, n = payoff.shape
     found = Vertices(np.empty((games, m)), np.empty((games, n)), np.empty(games))
-    table, labels = np.zeros((m + 2, n + 1), dtype=kind), np.empty(m + n, np.int64)
-    solve(payoff, table, labels[:m], labels[m:], np.empty(n + 1), rounding, *found)
+    table, labels = np.zeros((m + 1, n + 1), dtype=kind), np.empty(m + n, np.int64)
+    solve(payoff, table, labels[:m], labels[m:], np.empty(n + 1), np.zeros(n + 1, dtype=kind), rounding, *found)
     return found
 
 
@@ -63,17 +63,17 @@ def _solved(solve: Callable[..., None], payoff: Array, kind: type, rounding: flo
 def _compiled() -> Any:
     from prefsim.engines.compiler import compile_runner
 
-    arguments = "payoff, table, rows, columns, square, rounding, row, column, margin"
+    arguments = "payoff, table, rows, columns, square, spare, rounding, row, column, margin"
     names = {f.__name__: f for f in (_fill, _entering, _leaving, _exchange, _simplex, _policies)}
     return compile_runner(_solve_games, "", names, f"def run({arguments}):\n    _solve_games({arguments})\n")
 
 
-def _solve_games(payoff, table, rows, columns, square, rounding, row, column, margin):  # type: ignore[no-untyped-def]
+def _solve_games(payoff, table, rows, columns, square, spare, rounding, row, column, margin):  # type: ignore[no-untyped-def]
     """Solve every game and write its policies."""
     for k in range(len(payoff)):
         shift = _fill(payoff[k], table, rows, columns, square)
-        _simplex(table, rows, columns, square, rounding)
-        margin[k] = _policies(payoff[k], shift, table, rows, columns, row[k], column[k])
+        _simplex(table, rows, columns, square, spare, rounding)
+        margin[k] = _policies(payoff[k], shift, table, rows, columns, spare, row[k], column[k])
 
 
 def _fill(payoff: Array, table: Array, rows: Array, columns: Array, square: Array) -> Any:
@@ -98,7 +98,7 @@ def _fill(payoff: Array, table: Array, rows: Array, columns: Array, square: Arra
     return shift
 
 
-def _simplex(table: Array, rows: Array, columns: Array, square: Array, rounding: float) -> None:
+def _simplex(table: Array, rows: Array, columns: Array, square: Array, spare: Array, rounding: float) -> None:
     """Pivot until no cost is positive, or rounding leaves no row that limits the entering variable."""
     m, n = len(rows), len(columns)
     stalled = 0
@@ -109,7 +109,7 @@ def _simplex(table: Array, rows: Array, columns: Array, square: Array, rounding:
         if leave < 0:
             break
         stalled = stalled + 1 if table[leave, n] <= rounding else 0
-        _exchange(table, leave, enter, square)
+        _exchange(table, leave, enter, square, spare)
         label = rows[leave]
         rows[leave] = columns[enter]
         columns[enter] = label
@@ -117,10 +117,10 @@ def _simplex(table: Array, rows: Array, columns: Array, square: Array, rounding:
 
 def _entering(table: Array, columns: Array, square: Array, rounding: float, bland: bool) -> int:
     """Column whose edge rises most steeply, or under Bland's rule the first label that rises; -1 at the optimum."""
-    m, enter, best = len(table) - 2, -1, 0.0
+    m, enter, best = len(table) - 1, -1, 0.0
     for j in range(len(columns)):
         if table[m, j] > rounding:
-            slope = float(-columns[j]) if bland else float(table[m, j]) ** 2 / square[j]
+            slope = float(-columns[j]) if bland else float(table[m, j]) * float(table[m, j]) / square[j]
             if enter < 0 or slope > best:
                 enter, best = j, slope
     return enter
@@ -128,46 +128,41 @@ def _entering(table: Array, columns: Array, square: Array, rounding: float, blan
 
 def _leaving(table: Array, rows: Array, enter: int, rounding: float, bland: bool) -> int:
     """Row that limits the entering variable; among ties that of the largest pivot, or of the first label (Bland)."""
-    m, n = len(rows), table.shape[1] - 1
-    least = np.inf
-    for i in range(m):
-        if table[i, enter] > rounding:
-            least = min(least, max(table[i, n], 0) / table[i, enter])
-    leave, best = -1, 0.0
-    for i in range(m):
-        if table[i, enter] > rounding and max(table[i, n], 0) <= (least + rounding) * table[i, enter]:
-            size = float(-rows[i]) if bland else float(table[i, enter])
-            if leave < 0 or size > best:
-                leave, best = i, size
+    n = table.shape[1] - 1
+    leave, least, best = -1, np.inf, 0.0
+    for i in range(len(rows)):
+        entry = table[i, enter]
+        if entry > rounding:
+            ratio = table[i, n] / entry if table[i, n] > 0 else 0
+            size = float(-rows[i]) if bland else float(entry)
+            if leave < 0 or ratio < least - rounding or (ratio <= least + rounding and size > best):
+                leave, least, best = i, min(ratio, least), size
     return leave
 
 
-def _exchange(table: Array, leave: int, enter: int, square: Array) -> None:
+def _exchange(table: Array, leave: int, enter: int, square: Array, pivot: Array) -> None:
     """Pivot; the scaled row is kept apart so that the compiler sees that no write reaches it."""
-    m, width = len(table) - 2, table.shape[1]
-    pivot = table[m + 1]
+    m, width = len(table) - 1, table.shape[1]
     scale = 1 / table[leave, enter]
+    weight = square[enter]
     for j in range(width):
         pivot[j] = table[leave, j] * scale
+        square[j] = max(square[j], weight * float(pivot[j]) * float(pivot[j]))  # powers of Python's floats may overflow
+    square[enter] = max(weight * float(scale) * float(scale), 1.0)
     pivot[enter] = scale
     for j in range(width):
         table[leave, j] = pivot[j]
-        square[j] = 1.0 + float(pivot[j]) ** 2
     for i in range(m + 1):
         if i != leave:
             factor = table[i, enter]
             table[i, enter] = 0
-            if i < m:
-                for j in range(width):
-                    entry = table[i, j] - factor * pivot[j]
-                    table[i, j] = entry
-                    square[j] += float(entry) ** 2
-            else:
-                for j in range(width):
-                    table[i, j] -= factor * pivot[j]
+            for j in range(width):
+                table[i, j] -= factor * pivot[j]
 
 
-def _policies(payoff: Array, shift: Any, table: Array, rows: Array, columns: Array, row: Array, column: Array) -> float:
+def _policies(
+    payoff: Array, shift: Any, table: Array, rows: Array, columns: Array, spare: Array, row: Array, column: Array
+) -> float:
     """Write the policies of a basis, refined with the inverse that the table holds; return the margin.
 
     ``B_IJ y_J = 1`` and ``B_IJ^T x_I = 1`` on the rows ``I`` without slack and the columns ``J`` in the basis, and the
@@ -175,7 +170,6 @@ def _policies(payoff: Array, shift: Any, table: Array, rows: Array, columns: Arr
     shift rounds small entries.
     """
     m, n = payoff.shape
-    spare = table[m + 1]
     margin = np.inf
     row[:] = 0
     column[:] = 0
