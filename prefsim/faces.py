@@ -17,8 +17,6 @@ Floats = NDArray[np.float64]
 
 STEPS = 200
 """Most Newton steps towards a centre."""
-LAST_BARRIER = 1e-20
-"""Weight of the barrier on slacks at which the policy of largest entropy counts as found."""
 
 
 def select(skew: Floats, blocks: Floats, found: Interior, selection: str, log_reference: Floats) -> Floats:
@@ -90,7 +88,7 @@ def _max_entropy(level: Floats, directions: Floats, support: NDArray[np.bool_], 
         level = level + min(1.0, TO_BOUNDARY * longest(level, change)) * change
         price = price + min(1.0, TO_BOUNDARY * longest(price, price_change)) * price_change
         moved = float(np.abs(change[support] / z).max())
-        if moved < 1e-13 and barrier < LAST_BARRIER:
+        if moved < 1e-13:
             break
         if moved < 0.5:
             barrier *= 0.1

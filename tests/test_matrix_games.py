@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.linalg import lapack
 from scipy.optimize import linprog
 from scipy.special import entr
 
@@ -212,6 +214,21 @@ def test_interior_point_and_pivoting_agree(n):
         np.testing.assert_allclose(found.policy, vertex.row[0], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "most"), [(100, 12), (400, 16)])
+def test_steps_of_the_interior_point(n, most, monkeypatch):
+    """One factorisation each; without the corrector, or with its sign wrong, there are half as many again."""
+    steps = []
+
+    def counted(matrix, **options):
+        steps.append(len(matrix) == n and bool(options))
+        return lapack.dgetrf(matrix, **options)
+
+    pieces = SimpleNamespace(dgetrf=counted, dgetrs=lapack.dgetrs, dgecon=lapack.dgecon)
+    monkeypatch.setattr("prefsim.interior_point.lapack", pieces)
+    assert interior_point(2 * ps.games.random(n, seed=n).payoff, np.ones((n, 1))).strict
+    assert 5 <= sum(steps) <= most
+
+
 def test_support_of_degenerate_games():
     """An action belongs to the support exactly if some equilibrium plays it (Goldman and Tucker)."""
     for payoff in degenerate_games():
@@ -342,10 +359,23 @@ def test_selections_are_the_best_of_their_kind():
             assert entr(other).sum() <= entr(entropic).sum() + 1e-9
             products = [np.log(np.where(support, p, -payoff @ p)).sum() for p in (0.5 * (other + centre), centre)]
             assert products[0] <= products[1] + 1e-9
-        # A vertex: what is 0 there (actions not played, losses) determines it.
-        losses = payoff @ vertex
-        tight = [np.eye(n)[vertex == 0], payoff[losses > -1e-12], np.ones((1, n))]
-        assert np.linalg.matrix_rank(np.vstack(tight), tol=1e-9) == n
+        assert is_vertex(payoff, vertex)
+
+
+def is_vertex(payoff, p):
+    """Whether what is 0 there, actions not played and losses, determines the policy."""
+    tight = [np.eye(len(p))[p == 0], payoff[payoff @ p > -1e-12], np.ones((1, len(p)))]
+    return np.linalg.matrix_rank(np.vstack(tight), tol=1e-9) == len(p)
+
+
+def test_walk_from_the_inside_to_a_vertex():
+    """How vertices of large games are found, on small ones."""
+    for payoff in degenerate_games():
+        unit, blocks = payoff / (np.abs(payoff).max() or 1), np.ones((len(payoff), 1))
+        found = interior_point(unit, blocks)
+        vertex = faces.select(unit, blocks, found, "vertex", np.zeros(len(payoff)))
+        assert (unit @ vertex).max() <= 1e-13 and vertex.min() >= 0 and vertex.sum() == pytest.approx(1, abs=1e-14)
+        assert is_vertex(payoff, vertex) and (found.unique or not is_vertex(payoff, found.policy))
 
 
 @pytest.mark.parametrize("selection", ["analytic_center", "max_entropy"])
