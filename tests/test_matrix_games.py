@@ -15,7 +15,7 @@ from scipy.special import entr
 import prefsim as ps
 from prefsim import faces, matrix_games, pivoting
 from prefsim.equilibrium import EquilibriumError
-from prefsim.interior_point import interior_point
+from prefsim.interior_point import _ended, interior_point
 from prefsim.matrix_games import SELECTIONS, nash
 
 SHAPES = [(1, 1), (1, 6), (6, 1), (2, 2), (2, 9), (9, 2), (7, 8), (40, 25), (25, 40), (10, 300), (300, 280)]
@@ -227,6 +227,17 @@ def test_steps_of_the_interior_point(n, most, monkeypatch):
     monkeypatch.setattr("prefsim.interior_point.lapack", pieces)
     assert interior_point(2 * ps.games.random(n, seed=n).payoff, np.ones((n, 1))).strict
     assert 5 <= sum(steps) <= most
+
+
+def test_only_the_right_support_ends_the_interior_point():
+    """Of all supports of a game of five, odd ones included whose equations have a solution with negative entries."""
+    payoff = 2 * ps.games.random(5, seed=5).payoff
+    played = pivoting.vertices(payoff[None]).column[0] > 0
+    assert played.sum() == 3
+    blocks, guess = np.ones((5, 1)), np.full(5, 0.2)
+    for bits in itertools.product([False, True], repeat=5):
+        ended = _ended(payoff, blocks, guess, np.zeros(1), np.array(bits))
+        assert (ended is not None) == (np.array(bits) == played).all()
 
 
 def test_support_of_degenerate_games():
