@@ -336,7 +336,7 @@ def test_the_fixed_point_takes_over_where_newton_stalls(monkeypatch):
     expected = solve_equilibrium(game)
     lost = ops.log_normalize(np.array([[0.0, -50.0, -50.0, -50.0]] * 3))
     real = module._newton
-    monkeypatch.setattr(module, "_continuation", lambda flat: lost)
+    monkeypatch.setattr(module, "_continuation", lambda flat, *pace: lost)
     monkeypatch.setattr(
         module,
         "_newton",

@@ -173,6 +173,14 @@ def test_pivots_without_rounding(n):
     assert (y >= 0).all() and max(fractions @ y) == 0
 
 
+@pytest.mark.parametrize("n", [100, 200])
+def test_policies_are_refined_to_rounding(n):
+    """Pivots leave errors of some 1e-14, which one product with the inverse in the table removes, for both players."""
+    payoff = 2 * ps.games.random(n, seed=n).payoff
+    found = pivoting.vertices(payoff[None])
+    assert (payoff @ found.column[0]).max() <= 3e-16 and (payoff @ found.row[0]).max() <= 3e-16
+
+
 def test_rule_against_cycling(monkeypatch):
     """Bland's rule, which takes over while pivots are degenerate, ends at the same values from the first pivot on."""
     entering, leaving = pivoting._entering, pivoting._leaving
@@ -238,6 +246,12 @@ def test_only_the_right_support_ends_the_interior_point():
     for bits in itertools.product([False, True], repeat=5):
         ended = _ended(payoff, blocks, guess, np.zeros(1), np.array(bits))
         assert (ended is not None) == (np.array(bits) == played).all()
+
+
+def test_a_support_is_tried_again_closer_to_the_end():
+    """In this game the right support is identified early, from where its equations lead to negative probabilities."""
+    payoff = skew(np.random.default_rng(142).integers(-1, 2, size=(25, 25)) * 1.0)
+    assert interior_point(payoff, np.ones((25, 1))).strict
 
 
 def test_support_of_degenerate_games():
