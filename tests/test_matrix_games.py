@@ -129,10 +129,11 @@ def test_batches_of_two_player_games():
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-def test_selections_with_two_players(selection):
-    """Two equal rows and three equal columns: centre and entropy share evenly among them."""
+@pytest.mark.parametrize("copies", [([2, 1], [1, 3]), ([2, 1], [1, 1]), ([1, 1], [1, 3])])
+def test_selections_with_two_players(copies, selection):
+    """Equal rows, equal columns or both: centre and entropy share evenly among them."""
     matching = np.array([[1.0, -1.0], [-2.0, 1.0]])
-    rows, columns = np.repeat([0, 1], [2, 1]), np.repeat([0, 1], [1, 3])
+    rows, columns = (np.repeat([0, 1], count) for count in copies)
     answer = ps.solve_zero_sum(matching[np.ix_(rows, columns)], selection=selection)
     small = ps.solve_zero_sum(matching)
     assert answer.value == pytest.approx(small.value, abs=1e-15)
@@ -141,8 +142,8 @@ def test_selections_with_two_players(selection):
     if selection == "vertex":
         assert (answer.row > 0).sum() == 2 and (answer.column > 0).sum() == 2
     else:
-        np.testing.assert_allclose(answer.row, (small.row / [2, 1])[rows], atol=1e-13)
-        np.testing.assert_allclose(answer.column, (small.column / [1, 3])[columns], atol=1e-13)
+        np.testing.assert_allclose(answer.row, (small.row / copies[0])[rows], atol=1e-13)
+        np.testing.assert_allclose(answer.column, (small.column / copies[1])[columns], atol=1e-13)
 
 
 # Pivoting.
