@@ -49,6 +49,7 @@ _HOME = {
     "run": "run",
     "save": "results",
     "solve_equilibrium": "equilibrium",
+    "solve_zero_sum": "matrix_games",
     "step_limits": "step_limits",
     "summarize": "tournament",
     "tune": "tune",
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from prefsim.feedback import Feedback
     from prefsim.game import PreferenceGame
     from prefsim.identify import identify, read_log
+    from prefsim.matrix_games import solve_zero_sum
     from prefsim.metrics import duality_gap
     from prefsim.play_games import DivergenceWarning
     from prefsim.plots import plot

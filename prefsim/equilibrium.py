@@ -1,6 +1,6 @@
 """Symmetric equilibria of preference games, each with its duality gap as certificate.
 
-``beta = 0``: the matrix game as a linear program. ``beta > 0``: Newton's method on the fixed-point equation
+``beta = 0``: the matrix game, by pivoting or an interior point. ``beta > 0``: Newton's method on the fixed-point equation
 ``log pi = log mu + A pi / beta + const``, by continuation in ``beta``; :func:`fixed_point` is a second solver for the
 same equation, with a convergence theorem of its own.
 """
@@ -14,27 +14,25 @@ from numpy.typing import NDArray
 
 from prefsim import ops
 from prefsim.game import PreferenceGame, check_game
-from prefsim.matrix_games import nash
+from prefsim.matrix_games import EquilibriumError, certify, check_selection, check_tolerance, join, nash
 from prefsim.metrics import best_response, gains
 from prefsim.metrics import gap as duality_gap
+
+__all__ = ["Equilibrium", "EquilibriumError", "fixed_point", "local_frequency", "solve_equilibrium"]
 
 Floats = NDArray[np.float64]
 
 FIRST_BETA = 0.5
 """Newton's method from the reference is safe at this temperature; continuation starts here."""
-SHRINK = 0.7
-"""Largest factor between the temperatures of the continuation."""
-CLOSE = 1e-2
-"""Residual of a log-policy from which Newton's method takes the next temperature."""
+PACES = ((0.3, 1.0), (0.7, 1e-2))
+"""Two paces of the continuation: smallest factor between temperatures, and residual of a log-policy from which Newton's
+method takes the next one. The second, for games with extreme references, is slow but hardly loses its way."""
 FINEST = 1 - 1e-6
 """Factor between temperatures from which continuation gives up: with references of 1e-300 actions enter the support
 within a small fraction of a temperature."""
+REMEDY = "raise tolerance or beta, or use a less extreme reference"
 LONGEST = 50_000
 """Most iterations of the fixed point between attempts of Newton's method."""
-
-
-class EquilibriumError(RuntimeError):
-    """No policy with a small enough duality gap was found."""
 
 
 class Equilibrium(NamedTuple):
@@ -49,8 +47,8 @@ class Equilibrium(NamedTuple):
     gap : array, shape (...)
         Two-sided duality gap of `policy`, regularised where ``beta > 0``: the certificate.
     method : str
-        What found it: ``"newton"``, ``"fixed point + newton"``, ``"fixed point"``, ``"linear program"``,
-        ``"simplex"``, ``"exact simplex"``; joined by commas when the games of a batch differ.
+        What found it: ``"newton"``, ``"fixed point + newton"``, ``"fixed point"``, ``"pivoting"``,
+        ``"interior point"``, ``"exact pivoting"``; joined by commas when the games of a batch differ.
     """
 
     policy: Floats
@@ -59,7 +57,7 @@ class Equilibrium(NamedTuple):
     method: str
 
 
-def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12) -> Equilibrium:
+def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12, *, selection: str = "vertex") -> Equilibrium:
     """Solve for the Nash equilibrium where ``beta = 0`` and the KL-regularised one where ``beta > 0``.
 
     Parameters
@@ -70,38 +68,46 @@ def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12) -> Equilib
         Largest two-sided duality gap that is accepted. The solvers do not stop there: regularised policies are
         refined until rounding, which leaves errors of about ``1e-16 / beta`` in the log-probabilities of actions that
         matter, and a gap far below the default.
+    selection : {"vertex", "analytic_center", "max_entropy"}
+        Which Nash equilibrium is returned where ``beta = 0`` and there are several: a vertex of their set (which one
+        depends on the order of the actions); the limit of the central path, that is the maximiser of the product of all
+        probabilities of actions that some equilibrium plays and all losses ``-(A p)_y`` of the others; or the one closest
+        to the reference in ``KL(p, mu)``, of largest entropy where the reference is uniform, which is the limit of the
+        regularised equilibria for ``beta -> 0``.
 
     Returns
     -------
     Equilibrium
-        The regularised equilibrium is unique. A Nash equilibrium need not be: then this is one of them.
+        The regularised equilibrium is unique; a Nash equilibrium need not be, and then it is that of `selection`.
 
     Raises
     ------
     EquilibriumError
-        If a game's gap stays above `tolerance`.
+        If a game's gap stays above `tolerance`, or the set of its equilibria could not be told apart.
     ValueError
-        If `tolerance` is not above 0.
+        If `tolerance` is not above 0 or `selection` is not known.
 
     Notes
     -----
     The Jacobian of ``F(theta) = theta - log mu - A softmax(theta) / beta`` is ``I - A S / beta`` with
     ``S = diag(p) - p p^T``; the eigenvalues of ``A S`` are imaginary, so it is never singular.
     """
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance)
+    check_selection(selection)
     check_game(game)
     flat = game.flatten()
     count = len(flat.beta)
     log_policy = np.empty((count, game.n))
     methods = np.empty(count, dtype=object)
     regularised = flat.beta > 0
-    for i in np.flatnonzero(~regularised):
-        log_policy[i], methods[i] = nash(flat.payoff[i], tolerance)
+    if not regularised.all():
+        rest = flat[~regularised] if regularised.any() else flat
+        log_policy[~regularised], methods[~regularised] = nash(rest.payoff, tolerance, selection, rest.log_reference)
     if regularised.any():
         log_policy[regularised], methods[regularised] = _regularised(flat[regularised], tolerance)
     gap = duality_gap(flat, log_policy)
-    _certify(gap, tolerance, methods, game.batch_shape)
-    return _shaped(log_policy, gap, ", ".join(sorted(set(methods.tolist()))), game)
+    certify(gap, tolerance, methods, game.batch_shape, REMEDY)
+    return _shaped(log_policy, gap, join(methods), game)
 
 
 def fixed_point(game: PreferenceGame, tolerance: float = 1e-12, *, iterations: int | None = None) -> Equilibrium:
@@ -126,7 +132,7 @@ def fixed_point(game: PreferenceGame, tolerance: float = 1e-12, *, iterations: i
     ValueError
         If a temperature is 0 or `tolerance` is not above 0.
     """
-    _check_tolerance(tolerance)
+    check_tolerance(tolerance)
     if not (game.beta > 0).all():
         raise ValueError("fixed_point needs beta > 0; solve_equilibrium solves games without regularisation.")
     flat = game.flatten()
@@ -136,7 +142,7 @@ def fixed_point(game: PreferenceGame, tolerance: float = 1e-12, *, iterations: i
     # Averaging stands still where its moves are rounded away, 1e-16 |log p| / beta from the end; a response does not.
     log_policy = best_response(flat, _mirror_prox(flat, flat.log_reference, iterations))
     gap = duality_gap(flat, log_policy)
-    _certify(gap, tolerance, np.full(len(gap), "fixed point", dtype=object), game.batch_shape)
+    certify(gap, tolerance, np.full(len(gap), "fixed point", dtype=object), game.batch_shape, REMEDY)
     return _shaped(log_policy, gap, "fixed point", game)
 
 
@@ -158,23 +164,6 @@ def local_frequency(game: PreferenceGame, log_equilibrium: Floats) -> Floats:
     return np.linalg.norm(skew, ord=2, axis=(-2, -1))
 
 
-def _check_tolerance(tolerance: float) -> None:
-    if not isinstance(tolerance, (int, float)) or not tolerance > 0:
-        raise ValueError(f"tolerance must be a number above 0, the largest duality gap accepted; got {tolerance!r}.")
-
-
-def _certify(gap: Floats, tolerance: float, methods: NDArray[np.object_], batch: tuple[int, ...]) -> None:
-    failed = np.flatnonzero(~(gap <= tolerance))
-    if len(failed):
-        worst = int(failed[np.nan_to_num(gap[failed], nan=np.inf).argmax()])
-        where = f"game {[int(i) for i in np.unravel_index(worst, batch)]}" if batch else "the game"
-        raise EquilibriumError(
-            f"{where} was solved by {methods[worst]} only to a duality gap of {gap[worst]:.3g}, above the tolerance "
-            f"{tolerance:g} ({len(failed)} of {len(gap)} such games); raise tolerance or beta, or use a less extreme "
-            "reference."
-        )
-
-
 def _shaped(log_policy: Floats, gap: Floats, method: str, game: PreferenceGame) -> Equilibrium:
     shaped = log_policy.reshape(*game.batch_shape, game.n)
     return Equilibrium(np.exp(shaped), shaped, gap.reshape(game.batch_shape), method)
@@ -185,11 +174,17 @@ def _shaped(log_policy: Floats, gap: Floats, method: str, game: PreferenceGame) 
 
 def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, list[str]]:
     """Newton by continuation, and from the fixed point where that fails."""
-    log_policy = _newton(flat, flat.beta, _continuation(flat))
+    log_policy = np.array(flat.log_reference)
     methods = np.full(len(log_policy), "newton", dtype=object)
+    failed = np.arange(len(log_policy))
+    for pace in PACES:
+        rest = flat[failed]
+        log_policy[failed] = _newton(rest, rest.beta, _continuation(rest, *pace))
+        failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
+        if not len(failed):
+            break
     slow = np.array(flat.log_reference)
     for _ in range(3):
-        failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
         if not len(failed):
             break
         rest = flat[failed]
@@ -197,6 +192,7 @@ def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, list[s
         quick = _newton(rest, rest.beta, slow[failed])
         better = _error(rest, rest.beta, quick) < _error(rest, rest.beta, log_policy[failed])
         log_policy[failed[better]], methods[failed[better]] = quick[better], "fixed point + newton"
+        failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
     return log_policy, methods.tolist()
 
 
@@ -206,21 +202,21 @@ def _at_rounding(flat: PreferenceGame, log_policy: Floats, tolerance: float) -> 
     return (duality_gap(flat, log_policy) <= tolerance) & (_error(flat, flat.beta, log_policy) <= rounding)
 
 
-def _continuation(flat: PreferenceGame) -> Floats:
+def _continuation(flat: PreferenceGame, pace: float, close: float) -> Floats:
     """Follow the equilibrium from a high temperature down to the game's, in steps that Newton's method can take."""
     beta = np.maximum(flat.beta, FIRST_BETA)
-    log_policy = _newton(flat, beta, flat.log_reference, CLOSE)
-    shrink = np.full(len(beta), SHRINK)
+    log_policy = _newton(flat, beta, flat.log_reference, close)
+    shrink = np.full(len(beta), pace)
     while True:
         going = np.flatnonzero((beta > flat.beta) & (shrink < FINEST))
         if not len(going):
             return log_policy
         rest = flat[going]
         colder = np.maximum(beta[going] * shrink[going], rest.beta)
-        trial = _newton(rest, colder, log_policy[going], CLOSE)
-        reached = _error(rest, colder, trial) <= CLOSE
+        trial = _newton(rest, colder, log_policy[going], close)
+        reached = _error(rest, colder, trial) <= close
         log_policy[going[reached]], beta[going[reached]] = trial[reached], colder[reached]
-        shrink[going] = np.where(reached, np.maximum(SHRINK, shrink[going] ** 2), np.sqrt(shrink[going]))
+        shrink[going] = np.where(reached, np.maximum(pace, shrink[going] ** 2), np.sqrt(shrink[going]))
 
 
 def _residual(flat: PreferenceGame, beta: Floats, log_policy: Floats) -> Floats:
@@ -243,10 +239,12 @@ def _newton(flat: PreferenceGame, beta: Floats, start: Floats, enough: float = 0
             break
         rest, b, theta = flat[active], beta[active], log_policy[active]
         p = np.exp(theta)
-        rotation = (rest.payoff - gains(rest, theta)[..., None]) * p[:, None, :]  # A S = A diag(p) - (A p) p^T
         f = _residual(rest, b, theta)
         f -= f.mean(axis=-1, keepdims=True)
-        jacobian = np.eye(flat.n) - rotation / b[:, None, None]
+        # I - A S / beta with A S = A diag(p) - (A p) p^T
+        jacobian = rest.payoff - gains(rest, theta)[..., None]
+        jacobian *= (-p / b[:, None])[:, None, :]
+        jacobian[:, np.arange(flat.n), np.arange(flat.n)] += 1
         direction = np.linalg.solve(jacobian, f[..., None])[..., 0]
         length = np.ones(len(active))
         for _ in range(30):

@@ -1,119 +1,205 @@
-"""Nash equilibria of skew-symmetric matrix games, one at a time: a linear program, then polished to rounding."""
+"""Nash equilibria of zero-sum matrix games: pivoting when small, an interior point when large, fractions when ill-scaled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from prefsim.game import as_floats
 
 Floats = NDArray[np.float64]
 
+SELECTIONS = ("vertex", "analytic_center", "max_entropy")
+"""Which equilibrium is returned where there are several."""
+LARGEST_PIVOTING = 256
+"""Number of actions of the larger side from which the interior point is the faster one."""
 LARGEST_EXACT = 30
 """Number of actions up to which a matrix game is solved in fractions when floats fail."""
+ONLY = 1e-11
+"""A basis all of whose reduced costs and probabilities exceed this has the only equilibrium."""
 
 
-def nash(payoff: Floats, tolerance: float) -> tuple[Floats, str]:
-    """Log-policy and method for one game without regularisation: the first solver good enough, else the best."""
-    n = len(payoff)
-    scale = float(np.abs(payoff).max())
-    if scale == 0:
-        return np.full(n, -np.log(n)), "linear program"
-    unit = payoff / scale
-    # HiGHS drops entries below 1e-9 and accepts violations of 1e-7; ours does neither, and takes over where that
-    # chose a wrong support. Fractions are for margins that differ by more orders of magnitude than doubles resolve.
-    solvers: dict[str, Callable[[Floats], Floats]] = {"linear program": _linear_program, "simplex": _simplex}
-    if n <= LARGEST_EXACT:
-        solvers["exact simplex"] = lambda matrix: _simplex(_fractions(matrix))
-    best, best_gap, best_method = np.full(n, 1 / n), np.inf, "linear program"
-    for method, solve in solvers.items():
-        policy = _polish(unit, solve(unit))
-        gap = 2 * (payoff @ policy).max()
-        if gap < best_gap:
-            best, best_gap, best_method = policy, gap, method
-        if best_gap <= tolerance:
-            break
+class EquilibriumError(RuntimeError):
+    """No policy with a small enough duality gap was found."""
+
+
+class ZeroSumEquilibrium(NamedTuple):
+    """Optimal policies of the two players of a zero-sum game or batch of games.
+
+    Attributes
+    ----------
+    row : array, shape (..., m)
+        Policy of the player who wants a large payoff.
+    column : array, shape (..., n)
+        Policy of the player who wants a small one.
+    value : array, shape (...)
+        Value of the game.
+    gap : array, shape (...)
+        ``max A column - min row A``, the duality gap: the certificate.
+    method : str
+        What found them: ``"pivoting"``, ``"interior point"``, ``"exact pivoting"``; joined by commas when the games of a
+        batch differ.
+    """
+
+    row: Floats
+    column: Floats
+    value: Floats
+    gap: Floats
+    method: str
+
+
+def solve_zero_sum(payoff: ArrayLike, tolerance: float = 1e-12, *, selection: str = "vertex") -> ZeroSumEquilibrium:
+    """Solve ``max_x min_y x^T A y`` over two simplexes.
+
+    Parameters
+    ----------
+    payoff : array_like, shape (..., m, n)
+        ``A[..., i, j]``, what the row player gets and the column player loses.
+    tolerance : float
+        Largest duality gap that is accepted, as a share of the range of the payoffs.
+    selection : {"vertex", "analytic_center", "max_entropy"}
+        Which policies are returned where there are several optimal ones, as in :func:`prefsim.solve_equilibrium`; the
+        set is that of pairs of optimal policies, the reference is uniform.
+
+    Returns
+    -------
+    ZeroSumEquilibrium
+
+    Raises
+    ------
+    EquilibriumError
+        If a game's gap stays above `tolerance`.
+    TypeError, ValueError
+        If `payoff` is not a batch of matrices of finite numbers, or `tolerance` or `selection` is none.
+    """
+    matrix = as_floats(payoff, "payoff")
+    if matrix.ndim < 2 or 0 in matrix.shape or not np.isfinite(matrix).all():
+        raise ValueError(f"payoff must hold finite numbers in shape (..., m, n), m, n >= 1; got shape {matrix.shape}.")
+    check_selection(selection)
+    check_tolerance(tolerance)
+    batch, (m, n) = matrix.shape[:-2], matrix.shape[-2:]
+    flat = matrix.reshape(-1, m, n)
+    low, high = flat.min(axis=(1, 2)), flat.max(axis=(1, 2))
+    half = np.where(high > low, (high - low) / 2, 1.0)
+    unit = (flat - ((low + high) / 2)[:, None, None]) / half[:, None, None]
+    row, column, methods = _solve(unit, np.full(len(flat), 2 * tolerance), selection, np.zeros((len(flat), m + n)), False)
+    best, worst = np.einsum("gmn,gn->gm", flat, column).max(axis=1), np.einsum("gm,gmn->gn", row, flat).min(axis=1)
+    certify((best - worst) / (2 * half), tolerance, methods, batch, "raise tolerance")
+    value, gap = ((best + worst) / 2).reshape(batch), (best - worst).reshape(batch)
+    return ZeroSumEquilibrium(row.reshape(*batch, m), column.reshape(*batch, n), value, gap, join(methods))
+
+
+def nash(
+    payoff: Floats, tolerance: float, selection: str = "vertex", log_reference: Floats | None = None
+) -> tuple[Floats, NDArray[np.object_]]:
+    """Log-policies, shape (..., n), and methods, shape (...), for skew games without regularisation, shape (..., n, n).
+
+    The gap is not certified: where no method is good enough, the policy is the best that any of them found.
+    """
+    shape = payoff.shape[:-1]
+    flat = payoff.reshape(-1, *payoff.shape[-2:])
+    scale = np.abs(flat).max(axis=(1, 2))
+    scale[scale == 0] = 1.0
+    reference = np.zeros(shape) if log_reference is None else log_reference
+    unit = flat / scale[:, None, None]
+    _, policy, methods = _solve(unit, tolerance / scale, selection, reference.reshape(-1, shape[-1]), True)
     with np.errstate(divide="ignore"):
-        return np.log(best), best_method
+        return np.log(policy).reshape(shape), methods.reshape(shape[:-1])
 
 
-def _linear_program(payoff: Floats) -> Floats:
-    """Minimise ``t`` subject to ``A p <= t`` over the simplex, by HiGHS; NaN where it reports failure."""
-    from scipy.optimize import linprog
-
-    n = len(payoff)
-    solution = linprog(
-        np.append(np.zeros(n), 1.0),
-        A_ub=np.column_stack([payoff, -np.ones(n)]),
-        b_ub=np.zeros(n),
-        A_eq=np.append(np.ones(n), 0.0)[None],
-        b_eq=[1.0],
-        bounds=[(0, None)] * n + [(None, None)],
-        method="highs",
-    )
-    return solution.x[:n] if solution.status == 0 else np.full(n, np.nan)
+def check_selection(selection: str) -> None:
+    """Refuse unknown selections; raises ValueError."""
+    if selection not in SELECTIONS:
+        raise ValueError(f"selection must be one of {', '.join(map(repr, SELECTIONS))}; got {selection!r}.")
 
 
-_fractions = np.vectorize(Fraction, otypes=[object])
+def check_tolerance(tolerance: float) -> None:
+    """Refuse tolerances that are not above 0; raises ValueError."""
+    if not isinstance(tolerance, (int, float)) or not tolerance > 0:
+        raise ValueError(f"tolerance must be a number above 0, the largest duality gap accepted; got {tolerance!r}.")
 
 
-def _simplex(payoff: NDArray[Any]) -> Floats:
-    """Maximise ``sum y`` subject to ``(1 + A / 2) y <= 1``, ``y >= 0`` by the dense simplex method; ``p = y / sum y``.
-
-    The matrix is positive, so the slack basis is feasible and the optimum bounded; it is 1 because the value of a
-    skew game is 0, and then ``A p <= 0``. Largest coefficient first, Bland's rule (which cannot cycle) after that.
-    Entries are floats or fractions.
-    """
-    n = len(payoff)
-    one: Any = payoff.dtype.type(1) if payoff.dtype != object else Fraction(1)
-    rounding = 1e-14 if payoff.dtype != object else 0
-    table = np.column_stack([one + payoff / 2, one * np.eye(n, dtype=int), np.full(n, one)])
-    cost = np.concatenate([np.full(n, one), np.full(n + 1, 0 * one)])
-    basis = np.arange(n, 2 * n)
-    for pivot in range(100 * n):
-        candidates = np.flatnonzero(cost[:-1] > rounding)
-        if not len(candidates):
-            break
-        enter = candidates[cost[candidates].argmax()] if pivot < 10 * n else candidates[0]
-        rows = np.flatnonzero(table[:, enter] > rounding)
-        if not len(rows):
-            break
-        ratios = np.maximum(table[rows, -1], 0) / table[rows, enter]
-        ties = rows[ratios <= ratios.min() + rounding]
-        leave = ties[basis[ties].argmin()]
-        table[leave] /= table[leave, enter]
-        others = np.arange(n) != leave
-        table[others] -= np.outer(table[others, enter], table[leave])
-        cost -= cost[enter] * table[leave]
-        basis[leave] = enter
-    weights = np.zeros(2 * n)
-    weights[basis] = np.maximum(table[:, -1].astype(np.float64), 0)
-    return weights[:n] / weights[:n].sum()
+def certify(gap: Floats, tolerance: float, methods: NDArray[np.object_], batch: tuple[int, ...], remedy: str) -> None:
+    """Raise EquilibriumError with the worst of the games whose gap exceeds the tolerance."""
+    failed = np.flatnonzero(~(gap <= tolerance))
+    if len(failed):
+        worst = int(failed[np.nan_to_num(gap[failed], nan=np.inf).argmax()])
+        where = f"game {[int(i) for i in np.unravel_index(worst, batch)]}" if batch else "the game"
+        raise EquilibriumError(
+            f"{where} was solved by {methods[worst]} only to a duality gap of {gap[worst]:.3g}, above the tolerance "
+            f"{tolerance:g} ({len(failed)} of {len(gap)} such games); {remedy}."
+        )
 
 
-def _polish(payoff: Floats, policy: Floats) -> Floats:
-    """Solve ``A p = 0``, ``sum p = 1`` on the support to rounding, starting from a policy that nearly does.
+def join(methods: NDArray[np.object_]) -> str:
+    """Names of the methods that solved the games of a batch."""
+    return ", ".join(sorted(set(methods.tolist())))
 
-    Every supported action of an equilibrium has ``(A p)_y = 0``. What belongs to the support is tried at several
-    thresholds; the policy with the smallest gap is returned, the given one among them.
-    """
-    if not np.isfinite(policy).all():
-        return np.full(len(policy), 1 / len(policy))
-    best = np.maximum(policy, 0) / np.maximum(policy, 0).sum()
-    for threshold in (0.0, 1e-13, 1e-11, 1e-9, 1e-7, 1e-5):
-        trial = np.where(policy > threshold, policy, 0.0)
-        trial /= trial.sum()
-        support = np.flatnonzero(trial)
-        system = np.vstack([payoff[np.ix_(support, support)], np.ones(len(support))])
-        for _ in range(3):
-            error = np.append(-(payoff @ trial)[support], 1 - trial.sum())
-            trial[support] += np.linalg.lstsq(system, error, rcond=None)[0]
-            trial = np.maximum(trial, 0)
-            trial /= trial.sum()
-            if (payoff @ trial).max() < (payoff @ best).max():
-                best = trial.copy()
-        if (payoff @ best).max() <= 1e-15:
-            break
-    return best
+
+# Games are a flat batch with entries of size around 1; policies of both players, which are equal where games are skew.
+
+
+def _gap(payoff: Floats, row: Floats, column: Floats) -> Floats:
+    """Duality gap, shape (games,); players of a skew game have one policy."""
+    gain = np.matmul(payoff, column[..., None])[..., 0].max(axis=-1)
+    if row is column:
+        return 2 * gain
+    return gain - np.matmul(row[..., None, :], payoff)[..., 0, :].min(axis=-1)
+
+
+def _solve(
+    payoff: Floats, tolerance: Floats, selection: str, log_reference: Floats, skew: bool
+) -> tuple[Floats, Floats, NDArray[np.object_]]:
+    """Policies of rows and columns, and methods."""
+    from prefsim.pivoting import vertices
+
+    games, m, n = payoff.shape
+    row, column = np.empty((games, m)), np.empty((games, n))
+    gap = np.full(games, np.inf)
+    methods = np.full(games, "pivoting", dtype=object)
+    if max(m, n) <= LARGEST_PIVOTING:
+        found = vertices(payoff)
+        row, column = (found.column if skew else found.row), found.column
+        gap = _gap(payoff, row, column)
+        if selection != "vertex":
+            gap[found.margin <= ONLY] = np.inf
+    for k in np.flatnonzero(~(gap <= tolerance)):
+        for method, x, y in _candidates(payoff[k], selection, log_reference[k], skew):
+            reached = _gap(payoff[k], x, y)
+            if not gap[k] <= reached:
+                row[k], column[k], methods[k], gap[k] = x, y, method, reached
+            if gap[k] <= tolerance[k]:
+                break
+        if gap[k] == np.inf:
+            raise EquilibriumError(
+                f"the set of equilibria of game {k} was not resolved, because its payoffs differ by too many orders of "
+                f"magnitude, so that its {selection} is not known; selection='vertex' asks for less."
+            )
+    return row, column, methods
+
+
+def _candidates(payoff: Floats, selection: str, log_reference: Floats, skew: bool) -> Iterator[tuple[str, Floats, Floats]]:
+    """Methods beyond compiled pivoting, each with the policies of one game, if they are of that selection."""
+    from prefsim.faces import select
+    from prefsim.interior_point import interior_point
+    from prefsim.pivoting import exact_vertices, vertices
+
+    m, n = payoff.shape
+    if skew:
+        matrix, blocks = payoff, np.ones((n, 1))
+    else:
+        matrix = np.block([[np.zeros((m, m)), payoff], [-payoff.T, np.zeros((n, n))]])
+        blocks = np.repeat(np.eye(2), [m, n], axis=0)
+    found = interior_point(matrix, blocks)
+    if found.strict:
+        policy = found.policy if found.unique else select(matrix, blocks, found, selection, log_reference)
+        yield "interior point", *((policy, policy) if skew else (policy[:m], policy[m:]))
+    exact = max(m, n) <= LARGEST_EXACT
+    for method, solve, only in (("pivoting", vertices, ONLY), ("exact pivoting", exact_vertices, 0.0))[: 1 + exact]:
+        vertex = solve(payoff[None])
+        if selection == "vertex" or vertex.margin[0] > only:
+            column = vertex.column[0]
+            yield method, column if skew else vertex.row[0], column
