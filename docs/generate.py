@@ -10,6 +10,7 @@ import ast
 import inspect
 import json
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ KINDS = {
 
 
 def _source(module: Any) -> Path:
-    return Path(inspect.getsourcefile(module) or "")
+    written = sys.modules[getattr(module, "REDUCTION", module.__name__)]
+    return Path(inspect.getsourcefile(written) or "")
 
 
 def _where(module: Any) -> str:

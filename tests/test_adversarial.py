@@ -1,6 +1,8 @@
 """Adversarial bandits and the reductions of duels to bandits: rules against the papers' pseudo-code, environments against
 their definitions, bounds against their printed values, claims with their controls."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -11,7 +13,8 @@ from prefsim.agent import agent
 from prefsim.bandit import Problem
 from prefsim.claim import check, select
 from prefsim.engines import reference
-from prefsim.policies import exp3_ix, exp4, tsallis_inf
+from prefsim.policies import exp3_ix, exp4, multi_sbm, sparring, tsallis_inf
+from prefsim.reductions import over
 
 CLAIMS = select(["adversarial", "exp3_ix", "exp4", "tsallis_inf", "sparring", "multi_sbm", "versatile_dueling"])
 TABLE = np.random.default_rng(0).random((7, 3))
@@ -143,6 +146,29 @@ def test_versatile_dueling_is_sparring_with_another_learner():
     data = ps.run(ps.bandits.mslr5(), algorithms, horizon=300, runs=2, engine="reference")
     np.testing.assert_array_equal(data.regret[0], data.regret[1])
     np.testing.assert_array_equal(data.regret_bound[0], data.regret_bound[1])
+
+
+def named(rule, **own):
+    module = ModuleType(f"mine.{getattr(rule, '__name__', rule)}.named")
+    vars(module).update(__doc__="Named.", RULE=rule, LEARNER="exp3", **own)
+    return module
+
+
+@pytest.mark.parametrize("rule", [sparring, multi_sbm])
+def test_a_reduction_may_name_the_rule_of_another(rule):
+    learner = registry.load("policies", "exp3")
+    one, other = over(named(rule), learner), over(rule, learner)
+    assert (one.__doc__, one.LEARNER) == ("Named.", "exp3")
+    assert one.State._field_defaults == other.State._field_defaults
+    for name in ("init", "act", "learn", "validate"):
+        assert getattr(one, name).__code__ == getattr(other, name).__code__
+    assert one.__file__ == rule.__file__  # whose text the compiled code depends on
+
+
+@pytest.mark.parametrize("broken", [named("sparring"), named(exp4), named(sparring, COPIES=3), named(sparring, act=len)])
+def test_a_rule_that_is_none_is_refused(broken):
+    with pytest.raises(ValueError, match="named: RULE must be the module of another reduction"):
+        over(broken, registry.load("policies", "exp3"))
 
 
 def test_multi_sbm_follows_the_definition():
