@@ -211,6 +211,7 @@ def test_gaussian_posterior_narrows_with_the_pulls():
     for _, seen, live, _ in drive("gaussian_thompson", 600, fractions([0.5, 0.6]), deviation=1.5):
         for i, rewards in enumerate(seen):
             if rewards:
+                assert live.state.root[i] == pytest.approx(1 / math.sqrt(len(rewards)))
                 drawn.append((live.state.index[i] - np.mean(rewards)) / (1.5 / math.sqrt(len(rewards))))
     assert stats.kstest(drawn, stats.norm.cdf).pvalue > 1e-3
 
