@@ -126,6 +126,30 @@ def test_exp4_draws_from_the_mixture_of_the_advice():
     assert stats.chisquare(count[:3], 800 * (advice @ weights / 4)[:3]).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("eta", [0.02, 0.5, 1.2])
+def test_cost_of_a_move_of_tsallis_estimates(eta):
+    """The step of the derived slope: the mean over the drawn arm of what its losses' move costs, by maximisation."""
+    for seed in range(3):
+        weights, loss = np.random.default_rng(seed).dirichlet(np.ones(4)), np.random.default_rng(seed + 9).random()
+        cost = 0.0
+        for drawn_arm, chance in enumerate(weights):
+            for i, w in enumerate(weights):
+                move = loss / w - loss if i == drawn_arm else -loss
+
+                def gain(root, w=w, move=move):
+                    bregman = -4 / eta * (root - np.sqrt(w)) + 2 / (eta * np.sqrt(w)) * (root**2 - w)
+                    return -move * (root**2 - w) - bregman
+
+                slope = 2 / (eta * np.sqrt(w)) + move
+                best = gain(2 / (eta * slope))  # where the derivative in `root` is 0
+                assert best >= gain(np.sqrt(w) * 1.01) and best >= gain(np.sqrt(w) * 0.99)
+                k = eta * move * np.sqrt(w) / 2
+                assert best == pytest.approx(2 * np.sqrt(w) / eta * k**2 / (1 + k), rel=1e-9, abs=1e-12)
+                cost += chance * best
+        limit = eta / 2 * (np.sqrt(weights) * (1 - weights) * (1 + eta * weights / (2 - eta))).sum()
+        assert 0 < cost <= limit
+
+
 def test_versatile_dueling_is_two_tsallis_learners():
     generator, preference = np.random.default_rng(4), ps.bandits.cyclic4().truth.preference[0]
     live, losses = agent("versatile_dueling", 4, seed=2), np.zeros((2, 4))

@@ -305,7 +305,8 @@ def test_elimination_recommends_an_active_arm():
 def test_bounds_have_the_printed_values():
     problem = Problem(10, 10**6)
     assert moss.regret_bound(moss.Hyper(), HARD, problem, [1, 10**6]) == pytest.approx([61664.4 + 0.9] * 2, abs=0.05)
-    assert kl_ucb.regret_slope(kl_ucb.Hyper(), HARD, problem) == pytest.approx(44.70, abs=0.005)
+    assert kl_ucb.regret_slope(kl_ucb.Hyper(c=3.0), HARD, problem) == pytest.approx(44.70, abs=0.005)
+    assert math.isnan(kl_ucb.regret_slope(kl_ucb.Hyper(), HARD, problem))
     assert ucb.regret_slope(ucb.Hyper(), HARD, problem) == pytest.approx(9 / (2 * 0.1))
     noisy = problem._replace(deviation=3.0)
     assert gaussian_thompson.regret_slope(gaussian_thompson.Hyper(), HARD, noisy) == pytest.approx(9 * 2 * 9 / 0.1)

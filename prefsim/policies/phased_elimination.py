@@ -31,6 +31,9 @@ FIXED = True
 ANYTIME = False
 BOUND_COVERS = "linear"
 
+LEAST_SLACK = 1e-3
+"""Designs approach the optimum without reaching it, and the more slowly the nearer they are."""
+
 
 class Hyper(NamedTuple):
     """Hyperparameters."""
@@ -70,8 +73,8 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.slack <= 0:
-        return f"slack must be > 0, as designs approach the optimum without reaching it; got {hyper.slack:g}."
+    if hyper.slack < LEAST_SLACK:
+        return f"slack must be > 0, and {LEAST_SLACK:g} at least, a design takes rank / slack steps; got {hyper.slack:g}."
     return complain(hyper)
 
 
