@@ -201,12 +201,19 @@ def test_scb_on_crafted_states():
             assert action == expected and state.opponent[0] == plain.opponent
         assert (state.begun[0], state.length[0]) == (plain.begun, plain.length)
         if plain.best is None:  # an arm that is settled on needs no further book-keeping
-            assert np.flatnonzero(state.active).tolist() == plain.active
+            assert state.active.tolist() == [int(i in plain.active) for i in range(arms)]
             assert state.earned[plain.active].tolist() == [sum(plain.rewards[i]) for i in plain.active]
             assert state.cycles[0] == min(len(plain.rewards[i]) for i in plain.active)
             victories = [sum(w == i for w in plain.winner.values()) for i in range(arms)]
             assert victories[scb.recommend(scb.Hyper(), state, Problem(arms), t)] == max(victories)
     assert min(seen.values()) > 20
+
+
+def test_scb_begins_with_an_epoch_of_a_thousand_rounds():
+    state = crafted_scb(np.random.default_rng(0), 4)[1]
+    scb.init(scb.Hyper(), state, Problem(4))
+    assert (state.begun[0], state.length[0], state.best[0], state.opponent[0]) == (0, 1000, -1, -1)
+    assert state.active.tolist() == [1] * 4 and not (state.beats.any() or state.wins.any() or state.earned.any())
 
 
 def test_scb_settles_evenly_among_the_best():

@@ -18,7 +18,7 @@ NUMBERS = {
 }
 PLACES = ("ten arms", "ties and certainty", "winner", "certainty", "linear", "contexts", "utilities", "steep scores", "experts",
           "budgets", "two memories")
-ROUNDS = 25
+ROUNDS = 20
 
 
 def extremes(policy):
@@ -26,7 +26,7 @@ def extremes(policy):
     defaults = registry.algorithm("policies", policy).parameters._field_defaults
     alone = [{name: value} for name, default in defaults.items() for value in NUMBERS[type(default)]]
     generator = np.random.default_rng(0)
-    together = [{n: generator.choice(NUMBERS[type(d)]) for n, d in defaults.items()} for _ in alone]
+    together = [{n: generator.choice(NUMBERS[type(d)]) for n, d in defaults.items()} for _ in range(6)]
     return alone + together
 
 
@@ -41,7 +41,7 @@ def test_every_policy_plays_or_refuses(policy, monkeypatch):
     monkeypatch.setattr(reference, "allocate", kept)
     problems = [PROBLEMS[kind][name] for kind in kinds(policy) for name in PLACES if name in PROBLEMS[kind]]
     assert problems
-    for hyper in extremes(policy):
+    for case, hyper in enumerate(extremes(policy)):
         try:
             registry.resolve("policies", policy, hyper)
         except ValueError as error:
@@ -54,7 +54,7 @@ def test_every_policy_plays_or_refuses(policy, monkeypatch):
             plain = ps.run(problem, [(policy, hyper)], horizon=ROUNDS, engine="reference")
             assert np.isfinite(plain.regret).all(), hyper
             assert not any(np.isnan(array).any() for state in states for array in state), hyper
-            if place == 0:
+            if place == 0 and case % 3 == 0:
                 fast = ps.run(problem, [(policy, hyper)], horizon=ROUNDS, engine="numba")
                 np.testing.assert_array_equal(plain.regret, fast.regret, err_msg=str(hyper))
     assert played > 1
