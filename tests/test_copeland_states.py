@@ -28,12 +28,14 @@ def crafted_ccb(generator, arms, root):
     for i in range(arms):
         for j in range(i):
             if generator.random() < 0.8:
-                state.wins[i, j], state.wins[j, i] = generator.integers(1, 5, size=2)
+                state.wins[i, j], state.wins[j, i] = generator.integers(0, 5), generator.integers(1, 5)
                 state.need[i, j] = generator.choice(NEEDS) * (root or 1.0)
                 state.need[j, i] = -state.need[i, j]
             state.superior[i, j], state.superior[j, i] = generator.random(2) < 0.4
     state.winner[:] = generator.random(arms) < 0.6
     state.size[:] = state.superior.sum(axis=1)
+    for scratch in (state.high, state.low, state.score):
+        scratch[:] = 7  # left over from the round before
     return state._replace(losses=generator.integers(0, arms + 1, size=1))
 
 
