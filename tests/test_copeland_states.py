@@ -32,6 +32,14 @@ def crafted_ccb(generator, arms, root):
                 state.need[i, j] = generator.choice(NEEDS) * (root or 1.0)
                 state.need[j, i] = -state.need[i, j]
             state.superior[i, j], state.superior[j, i] = generator.random(2) < 0.4
+    if generator.random() < 0.5:  # one arm's duels are all decided, so that it may be found to be the winner
+        sure = generator.integers(arms)
+        for j in range(arms):
+            if j != sure:
+                state.wins[sure, j], state.wins[j, sure] = generator.integers(1, 5, size=2)
+                state.need[sure, j] = generator.choice((-2.0, -2.0, -1.0, 2.0)) * (root or 1.0)
+                state.need[j, sure] = -state.need[sure, j]
+                state.superior[sure, j] = state.superior[j, sure] = 0
     state.winner[:] = generator.random(arms) < 0.6
     state.size[:] = state.superior.sum(axis=1)
     for scratch in (state.high, state.low, state.score):
