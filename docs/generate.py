@@ -10,6 +10,7 @@ import ast
 import inspect
 import json
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ KINDS = {
 
 
 def _source(module: Any) -> Path:
-    return Path(inspect.getsourcefile(module) or "")
+    written = sys.modules[getattr(module, "REDUCTION", module.__name__)]
+    return Path(inspect.getsourcefile(written) or "")
 
 
 def _where(module: Any) -> str:
@@ -140,15 +142,13 @@ def problem_page(kind: str, key: str) -> str:
 
 def _glance(problem: Any) -> str:
     """The preference matrix of a small problem at its defaults, and its order."""
-    from prefsim.console import standing
+    from prefsim.console import preferences, standing
     from prefsim.tournament import summarize
 
-    truth = getattr(problem, "truth", problem)
-    matrix = getattr(truth, "preference", None)
-    if matrix is None:
+    shown = preferences(problem)
+    if shown is None:
         return f"{code(repr(problem))}"
-    matrix = matrix.reshape(-1, *matrix.shape[-2:])[0]
-    labels = tuple(problem.names or (str(i) for i in range(len(matrix))))
+    matrix, labels = shown
     rows = [(f"**{escape(name)}**", *(f"{p:.3g}" for p in row)) for name, row in zip(labels, matrix, strict=True)]
     sentence = escape(standing(summarize(matrix), labels))
     return sentence + ("\n\n" + table(("", *map(escape, labels)), rows) if len(matrix) <= 10 else "")

@@ -20,6 +20,7 @@ from prefsim.stability import STILL
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from prefsim.equilibrium import Equilibrium
     from prefsim.game import PreferenceGame
@@ -151,14 +152,29 @@ def equilibria(game: PreferenceGame) -> list[Group | Text]:
 
 
 def standing(tournament: Tournament, labels: tuple[str, ...]) -> str:
-    """One sentence: transitive or not, cyclic triples, Condorcet winner or none."""
+    """Transitive or not, cyclic triples, Condorcet winner or none; of a total order, what its margins obey."""
     winner = tournament.condorcet_winner
     verb = "is" if tournament.cyclic_triples == 1 else "are"
     cyclic = f"{tournament.cyclic_triples:,} of {tournament.triples:,} triples {verb} cyclic"
     nature = "Transitive" if tournament.transitive else "Intransitive"
     through = " (through ties)" if not tournament.transitive and tournament.cyclic_triples == 0 else ""
     top = f"{labels[winner]} is the Condorcet winner" if winner is not None else "there is no Condorcet winner"
-    return f"{nature}{through}: {cyclic}, and {top}."
+    found = f"{nature}{through}: {cyclic}, and {top}."
+    if not tournament.total_order or tournament.triples == 0:
+        return found
+    strong, triangle = ("holds" if said else "fails" for said in (tournament.strong, tournament.triangle))
+    relaxed = f" (gamma = {tournament.gamma:.4g} relaxes it enough)" if not tournament.strong and tournament.gamma > 1 else ""
+    order = f"strong stochastic transitivity {strong}{relaxed} and the triangle inequality {triangle}"
+    return f"{found} Victories form an order, in which {order}."
+
+
+def preferences(problem: Any) -> tuple[NDArray[np.float64], tuple[str, ...]] | None:
+    """Preference matrix (the first of several) of a game or dueling bandit and the names of its actions, if it has one."""
+    matrix = getattr(getattr(problem, "truth", problem), "preference", None)
+    if matrix is None:
+        return None
+    matrix = np.asarray(matrix).reshape(-1, *matrix.shape[-2:])[0]
+    return matrix, tuple(problem.names or (str(i) for i in range(len(matrix))))
 
 
 def algorithm_page(entry: registry.Algorithm) -> list[Any]:
@@ -242,9 +258,16 @@ def problem_page(kind: str, key: str) -> list[Any]:
     what = {"games": "preference games", "bandits": "bandits"}[kind]
     parts: list[Any] = [Text(f"{key}: {what}", style="bold")]
     parts.append(Padding(prose((registry.load(kind, key).__doc__ or "").strip()), (1, 0, 1, 2)))
-    rows = [(p.name, p.default or "required", prose(p.meaning)) for p in describe.arguments(registry.family(kind, key))]
+    from prefsim.tournament import summarize
+
+    family = registry.family(kind, key)
+    arguments = describe.arguments(family)
+    rows = [(p.name, p.default or "required", prose(p.meaning)) for p in arguments]
     title = "Arguments (--set name=value)"
     parts.append(table(title, "name", "default", "meaning", rows=rows) if rows else Text("No arguments."))
+    shown = preferences(family()) if all(p.default for p in arguments) else None
+    if shown is not None:
+        parts.append(Text(f"By default: {standing(summarize(shown[0]), shown[1])}"))
     return parts
 
 

@@ -177,12 +177,20 @@ class Algorithm:
                 raise TypeError(f"{self.key}: {name} must be a {kind.__name__}; got {value!r}.")
             if not math.isfinite(value) or (kind is int and value != int(value)):
                 raise ValueError(f"{self.key}: {name} must be a finite {kind.__name__}; got {value!r}.")
+            if self.kind == "policies" and not _leaves_room(value, kind):
+                room = "at most 2^53" if kind is int else "0, or between 1e-100 and 1e100"
+                raise ValueError(f"{self.key}: {name} must be {room} in size, to leave room for arithmetic; got {value!r}.")
             values[name] = kind(value)
         hyper = self.parameters(**values)
         complaint = self.module.validate(hyper) if self.kind == "policies" and hasattr(self.module, "validate") else ""
         if complaint:
             raise ValueError(f"{self.key}: {complaint}")
         return hyper
+
+
+def _leaves_room(value: float, kind: type) -> bool:
+    """Whether the squares of a float and their multiples are numbers too, and a whole number is one in every engine."""
+    return abs(value) <= 2**53 if kind is int else value == 0 or 1e-100 <= abs(value) <= 1e100
 
 
 @cache

@@ -46,17 +46,24 @@ def sources(experiment: Experiment) -> dict[str, str]:
     modules = {m.__name__: m for m in (ops, noise, game_loops if experiment.kind == "solvers" else bandit_loop)}
     for spec in experiment.algorithms:
         rule = registry.resolve(experiment.kind, spec.key, spec.hyper)[0].module
-        learner = sys.modules[rule.Hyper.__module__]  # the rule itself, unless it plays copies of another
-        family = learner.__name__.rpartition(".")[0]
-        origins = {getattr(value, "__module__", None) or "" for value in vars(learner).values()}
-        shared = [sys.modules[name] for name in origins if name.rpartition(".")[0] == family]  # rules of a common file
-        modules.update({m.__name__: m for m in (rule, learner, *shared)})
+        modules.update(_reached(rule))
     if experiment.kind == "solvers":
         modules.update({m.__name__: m for m in (metrics, equilibrium)})
     else:
         environment = registry.load("bandits", experiment.problem.environment)
         modules.update({m.__name__: m for m in (environment, vectors)})
     return {name: _digest(module) for name, module in sorted(modules.items())}
+
+
+def _reached(rule: ModuleType) -> dict[str, ModuleType]:
+    """A rule file by name, and the files of its kind whose functions and classes it uses: learners, and what rules share."""
+    family, found, fresh = rule.Hyper.__module__.rpartition(".")[0], {}, [rule]
+    while fresh:
+        module = fresh.pop()
+        found[module.__name__] = module
+        origins = {getattr(value, "__module__", None) or "" for value in vars(module).values()} - found.keys()
+        fresh += [sys.modules[name] for name in origins if name.rpartition(".")[0] == family]
+    return found
 
 
 def content_key(experiment: Experiment) -> str:

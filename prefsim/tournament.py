@@ -1,13 +1,14 @@
-"""Who beats whom in one preference matrix: winners, scores and cycles."""
+"""Who beats whom in one preference matrix: winners, scores, cycles, and what the margins of a total order obey."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prefsim.game import as_preference
+from prefsim.ops import TIE
 
 
 class Tournament(NamedTuple):
@@ -28,6 +29,16 @@ class Tournament(NamedTuple):
     """All triples, ``n (n - 1) (n - 2) / 6``."""
     transitive: bool
     """Weak stochastic transitivity: ``P_ij >= 1/2`` and ``P_jk >= 1/2`` imply ``P_ik >= 1/2``."""
+    total_order: bool
+    """Whether victories run in no circle, however long: some ranking has no action beaten by a later one."""
+    strong: bool
+    """Strong stochastic transitivity: a total order in which, if ``i`` beats ``j`` and ``j`` beats ``k``, the margins
+    ``D = P - 1/2`` have ``D_ik >= max(D_ij, D_jk)``."""
+    triangle: bool
+    """Stochastic triangle inequality: a total order with ``D_ik <= D_ij + D_jk`` in the same triples."""
+    gamma: float
+    """Least ``gamma >= 1`` with ``gamma D_wk >= max(D_wj, D_jk)`` whenever the Condorcet winner ``w`` beats ``j`` and ``j``
+    beats ``k`` (relaxed strong transitivity, Yue and Joachims 2011); NaN without a total order or a winner."""
 
 
 def summarize(preference: ArrayLike) -> Tournament:
@@ -74,4 +85,26 @@ def summarize(preference: ArrayLike) -> Tournament:
         cyclic_triples=int(((beats @ beats) * beats.T).sum()) // 3,
         triples=n * (n - 1) * (n - 2) // 6,
         transitive=not bool((chained & (beats.T > 0)).any()),
+        **_margins(matrix - 0.5, int(winners[0]) if len(winners) else None),
     )
+
+
+def _margins(margin: NDArray[np.float64], winner: int | None) -> dict[str, Any]:
+    """What the margins of a total order obey, up to rounding; nothing if victories run in a circle."""
+    beats = margin > 0
+    left = np.ones(len(margin), dtype=bool)
+    while left.any():
+        unbeaten = left & ~beats[left].any(axis=0)
+        if not unbeaten.any():
+            return {"total_order": False, "strong": False, "triangle": False, "gamma": float("nan")}
+        left &= ~unbeaten
+    strong, triangle, gamma = True, True, 1.0
+    for j in range(len(margin)):
+        above, below = np.flatnonzero(beats[:, j]), np.flatnonzero(beats[j])
+        into, out, across = margin[above, j, None], margin[None, j, below], margin[np.ix_(above, below)]
+        larger = np.maximum(into, out)
+        strong &= bool((across >= larger - TIE).all())
+        triangle &= bool((across <= into + out + TIE).all())
+        if winner in above and len(below):
+            gamma = max(gamma, float((np.maximum(margin[winner, j], margin[j, below]) / margin[winner, below]).max()))
+    return {"total_order": True, "strong": strong, "triangle": triangle, "gamma": gamma if winner is not None else float("nan")}

@@ -85,8 +85,8 @@ PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300
 """Rounds by which a policy must beat uniform play, where 3000 are too few: the confidence radii of the rules that explore
 until one arm is left, and the derived radii of linear duels, let none go before."""
 
-UNPROMISED = {(policy, "no winner"): "a Condorcet winner" for policy in ("rmed1", "rmed2", "rmed2fh")}
-"""What a policy's theorems need and a learnable problem lacks, so that it need not beat uniform play there."""
+UNPROMISED = [(policy, "no winner") for policy in ("rmed1", "rmed2", "rmed2fh")]
+"""Policies whose theorems need what a learnable problem lacks, here a Condorcet winner: they need not beat uniform play."""
 
 UNTAUGHT = ("uniform", "expert", "ar2", "reinforce_ada")
 """Policies that need not beat uniform play: two do not learn, AR2's model, in which an arm's reward is forgotten while it

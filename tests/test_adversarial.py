@@ -1,6 +1,8 @@
 """Adversarial bandits and the reductions of duels to bandits: rules against the papers' pseudo-code, environments against
 their definitions, bounds against their printed values, claims with their controls."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -11,7 +13,8 @@ from prefsim.agent import agent
 from prefsim.bandit import Problem
 from prefsim.claim import check, select
 from prefsim.engines import reference
-from prefsim.policies import exp3_ix, exp4, tsallis_inf
+from prefsim.policies import exp3_ix, exp4, multi_sbm, sparring, tsallis_inf
+from prefsim.reductions import over
 
 CLAIMS = select(["adversarial", "exp3_ix", "exp4", "tsallis_inf", "sparring", "multi_sbm", "versatile_dueling"])
 TABLE = np.random.default_rng(0).random((7, 3))
@@ -123,6 +126,30 @@ def test_exp4_draws_from_the_mixture_of_the_advice():
     assert stats.chisquare(count[:3], 800 * (advice @ weights / 4)[:3]).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("eta", [0.02, 0.5, 1.2])
+def test_cost_of_a_move_of_tsallis_estimates(eta):
+    """The step of the derived slope: the mean over the drawn arm of what its losses' move costs, by maximisation."""
+    for seed in range(3):
+        weights, loss = np.random.default_rng(seed).dirichlet(np.ones(4)), np.random.default_rng(seed + 9).random()
+        cost = 0.0
+        for drawn_arm, chance in enumerate(weights):
+            for i, w in enumerate(weights):
+                move = loss / w - loss if i == drawn_arm else -loss
+
+                def gain(root, w=w, move=move):
+                    bregman = -4 / eta * (root - np.sqrt(w)) + 2 / (eta * np.sqrt(w)) * (root**2 - w)
+                    return -move * (root**2 - w) - bregman
+
+                slope = 2 / (eta * np.sqrt(w)) + move
+                best = gain(2 / (eta * slope))  # where the derivative in `root` is 0
+                assert best >= gain(np.sqrt(w) * 1.01) and best >= gain(np.sqrt(w) * 0.99)
+                k = eta * move * np.sqrt(w) / 2
+                assert best == pytest.approx(2 * np.sqrt(w) / eta * k**2 / (1 + k), rel=1e-9, abs=1e-12)
+                cost += chance * best
+        limit = eta / 2 * (np.sqrt(weights) * (1 - weights) * (1 + eta * weights / (2 - eta))).sum()
+        assert 0 < cost <= limit
+
+
 def test_versatile_dueling_is_two_tsallis_learners():
     generator, preference = np.random.default_rng(4), ps.bandits.cyclic4().truth.preference[0]
     live, losses = agent("versatile_dueling", 4, seed=2), np.zeros((2, 4))
@@ -143,6 +170,29 @@ def test_versatile_dueling_is_sparring_with_another_learner():
     data = ps.run(ps.bandits.mslr5(), algorithms, horizon=300, runs=2, engine="reference")
     np.testing.assert_array_equal(data.regret[0], data.regret[1])
     np.testing.assert_array_equal(data.regret_bound[0], data.regret_bound[1])
+
+
+def named(rule, **own):
+    module = ModuleType(f"mine.{getattr(rule, '__name__', rule)}.named")
+    vars(module).update(__doc__="Named.", RULE=rule, LEARNER="exp3", **own)
+    return module
+
+
+@pytest.mark.parametrize("rule", [sparring, multi_sbm])
+def test_a_reduction_may_name_the_rule_of_another(rule):
+    learner = registry.load("policies", "exp3")
+    one, other = over(named(rule), learner), over(rule, learner)
+    assert (one.__doc__, one.LEARNER) == ("Named.", "exp3")
+    assert one.State._field_defaults == other.State._field_defaults
+    for name in ("init", "act", "learn", "validate"):
+        assert getattr(one, name).__code__ == getattr(other, name).__code__
+    assert one.__file__ == rule.__file__  # whose text the compiled code depends on
+
+
+@pytest.mark.parametrize("broken", [named("sparring"), named(exp4), named(sparring, COPIES=3), named(sparring, act=len)])
+def test_a_rule_that_is_none_is_refused(broken):
+    with pytest.raises(ValueError, match="named: RULE must be the module of another reduction"):
+        over(broken, registry.load("policies", "exp3"))
 
 
 def test_multi_sbm_follows_the_definition():

@@ -217,6 +217,8 @@ def test_run_on_transitive_counts(tmp_path):
     path.write_text(",ann,bob,cat\nann,0,9,8\nbob,1,0,7\ncat,2,3,0\n")
     result = call("run", "--preference", path, "mwu", "--counts", "--horizon", 10)
     assert "Transitive: 0 of 1 triples are cyclic, and ann is the Condorcet winner." in result.stdout
+    shown = " ".join(process("show", "mslr5").stdout.split())
+    assert "strong stochastic transitivity holds and the triangle inequality fails." in shown
     assert numbers(result.stdout, "ann")[0][0] == 1.0
 
 

@@ -11,7 +11,7 @@ import prefsim as ps
 from prefsim import logistic, noise, registry
 from prefsim.bandit import Problem
 from prefsim.claim import check, select
-from prefsim.policies import _linear_duels, apohf, max_in_pair, vacdb
+from prefsim.policies import _confident_pairs, apohf, max_in_pair, vacdb
 
 CIRCLE = np.column_stack([np.cos(np.arange(5.0)), np.sin(np.arange(5.0))])
 CLAIMS = select(["contextual_duels", "apohf"])
@@ -411,7 +411,7 @@ def test_bounds_by_hand():
 def test_steep_problems_stay_finite():
     """Where the link's least slope underflows, the radius is huge and the regression still sound."""
     steep = Problem(3, 50, norm=400.0, length=1.0, dimension=2)
-    assert np.isfinite(_linear_duels.derived_radius(1.0, 0.0, steep, 5.0))
+    assert np.isfinite(_confident_pairs.derived_radius(1.0, 0.0, steep, 5.0))
     bandit = ps.bandits.score_duels(magnitude=5000.0)
     data = ps.run(
         bandit, ["max_in_pair", "vacdb", "colstim", "linear_dueling_thompson", "apohf"], horizon=60, engine="reference"

@@ -128,14 +128,15 @@ def test_theory_stands_beside_the_average_alone():
 
 
 def strongly_transitive(matrix):
-    """Strong stochastic transitivity and the stochastic triangle inequality along the order of the arms."""
-    margin = np.asarray(matrix) - 0.5
+    """Strong stochastic transitivity and the stochastic triangle inequality along the order of the arms; summaries agree."""
+    margin, summary = np.asarray(matrix) - 0.5, ps.summarize(matrix)
     triples = list(itertools.combinations(range(len(margin)), 3))
     slack = 1e-12
     strong = all(margin[i, k] >= max(margin[i, j], margin[j, k]) - slack for i, j, k in triples)
-    return strong and (np.triu(margin, 1)[np.triu_indices(len(margin), 1)] > 0).all(), all(
-        margin[i, k] <= margin[i, j] + margin[j, k] + slack for i, j, k in triples
-    )
+    strong = strong and (margin[np.triu_indices(len(margin), 1)] > 0).all()
+    triangle = all(margin[i, k] <= margin[i, j] + margin[j, k] + slack for i, j, k in triples)
+    assert (summary.strong, summary.triangle) == (strong, triangle)
+    return strong, triangle
 
 
 def test_structure_of_the_families():

@@ -207,11 +207,13 @@ def test_gaussian_thompson_plays_by_the_posterior(deviation, scale):
 
 
 def test_gaussian_posterior_narrows_with_the_pulls():
-    for _, seen, live, _ in drive("gaussian_thompson", 60, fractions([0.3, 0.6]), deviation=1.5):
+    drawn = []
+    for _, seen, live, _ in drive("gaussian_thompson", 600, fractions([0.5, 0.6]), deviation=1.5):
         for i, rewards in enumerate(seen):
             if rewards:
-                assert live.state.mean[i] == pytest.approx(np.mean(rewards))
-                assert live.state.spread[i] == pytest.approx(1.5 / math.sqrt(len(rewards)))
+                assert live.state.root[i] == pytest.approx(1 / math.sqrt(len(rewards)))
+                drawn.append((live.state.index[i] - np.mean(rewards)) / (1.5 / math.sqrt(len(rewards))))
+    assert stats.kstest(drawn, stats.norm.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(("hyper", "chance"), [({"c": 2.0, "gap": 0.5}, 8 * 4 / 50), ({"epsilon": 0.3}, 0.3), ({"c": 1e9}, 1)])
@@ -303,7 +305,8 @@ def test_elimination_recommends_an_active_arm():
 def test_bounds_have_the_printed_values():
     problem = Problem(10, 10**6)
     assert moss.regret_bound(moss.Hyper(), HARD, problem, [1, 10**6]) == pytest.approx([61664.4 + 0.9] * 2, abs=0.05)
-    assert kl_ucb.regret_slope(kl_ucb.Hyper(), HARD, problem) == pytest.approx(44.70, abs=0.005)
+    assert kl_ucb.regret_slope(kl_ucb.Hyper(c=3.0), HARD, problem) == pytest.approx(44.70, abs=0.005)
+    assert math.isnan(kl_ucb.regret_slope(kl_ucb.Hyper(), HARD, problem))
     assert ucb.regret_slope(ucb.Hyper(), HARD, problem) == pytest.approx(9 / (2 * 0.1))
     noisy = problem._replace(deviation=3.0)
     assert gaussian_thompson.regret_slope(gaussian_thompson.Hyper(), HARD, noisy) == pytest.approx(9 * 2 * 9 / 0.1)

@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prefsim.bandits.arithmetic8 import arithmetic8
+from prefsim.bandits.arxiv_six_rankers import arxiv_six_rankers
+from prefsim.bandits.cyclic4 import cyclic4
+from prefsim.bandits.mslr5 import mslr5
 from prefsim.games.bradley_terry import bradley_terry
 from prefsim.games.cyclic import cyclic
 from prefsim.games.random import random
@@ -47,6 +51,50 @@ def test_against_enumeration(matrix):
         others = [matrix[i, j] for j in range(n) if j != i]
         assert summary.copeland[i] == sum(x > 0.5 for x in others) + sum(x == 0.5 for x in others) / 2
         assert summary.borda[i] == pytest.approx(np.mean(others) if others else 0.5, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(matrices())
+def test_margins_against_enumeration(matrix):
+    """Chains of victories of every length, and the inequalities triple by triple."""
+    n, summary, margin = len(matrix), summarize(matrix), matrix - 0.5
+    orders = [p for p in permutations(range(n)) if all(matrix[b, a] <= 0.5 for a, b in combinations(p, 2))] if n < 6 else None
+    if orders is not None:
+        assert summary.total_order == bool(orders)
+    chains = [(i, j, k) for i, j, k in permutations(range(n), 3) if margin[i, j] > 0 and margin[j, k] > 0]
+    strong = all(margin[i, k] >= max(margin[i, j], margin[j, k]) - 1e-12 for i, j, k in chains)
+    triangle = all(margin[i, k] <= margin[i, j] + margin[j, k] + 1e-12 for i, j, k in chains)
+    assert summary.strong == (summary.total_order and strong)
+    assert summary.triangle == (summary.total_order and triangle)
+    winner = summary.condorcet_winner
+    if winner is None or not summary.total_order:
+        assert np.isnan(summary.gamma)
+    else:
+        ratios = [max(margin[winner, j], margin[j, k]) / margin[winner, k] for i, j, k in chains if i == winner]
+        assert summary.gamma == pytest.approx(max([1.0, *ratios]))
+
+
+@pytest.mark.parametrize(
+    ("bandit", "order", "strong", "triangle", "gamma"),
+    [
+        (arxiv_six_rankers, True, False, False, 1.25),
+        (cyclic4, False, False, False, np.nan),
+        (arithmetic8, True, True, True, 1.0),
+        (mslr5, True, True, False, 1.0),
+    ],
+)
+def test_structure_of_the_printed_matrices(bandit, order, strong, triangle, gamma):
+    summary = summarize(bandit().truth.preference[0])
+    assert (summary.total_order, summary.strong, summary.triangle) == (order, strong, triangle)
+    assert summary.gamma == pytest.approx(gamma, nan_ok=True)
+
+
+def test_a_circle_of_four_with_ties_across_is_no_order():
+    circle = np.full((4, 4), 0.5)
+    for i in range(4):
+        circle[i, (i + 1) % 4], circle[(i + 1) % 4, i] = 0.7, 0.3
+    assert summarize(circle).cyclic_triples == 0
+    assert not summarize(circle).total_order
 
 
 @settings(deadline=None)

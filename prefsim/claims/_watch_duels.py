@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from prefsim import noise
 from prefsim.bandits.contextual_duels import contextual_duels
-from prefsim.policies import _linear_duels
+from prefsim.policies import _confident_pairs, _linear_duels
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def rounds(
     horizon: int,
     runs: int,
     *,
-    radius: Callable[..., float] = _linear_duels.radius,
+    radius: Callable[..., float] = _confident_pairs.radius,
     arms: int = 6,
     flip: float = 0.0,
     seed: int = 0,

@@ -1,6 +1,6 @@
 """Linear contextual dueling bandits: the ellipsoids hold the parameter, what a round costs when they do, and the rate.
 
-The radius and the inequalities are derived in ``policies/_linear_duels.py`` and the policies' files; rates are those of Saha
+The radius and the inequalities are derived in ``policies/_confident_pairs.py`` and the policies' files; rates are those of Saha
 2021 (MaxInP) and Di et al. 2023 (the symmetric rule), recalled.
 """
 

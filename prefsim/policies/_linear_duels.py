@@ -1,18 +1,9 @@
-"""What policies for duels of arms with features share: logistic regression on differences, its ellipsoid, ties over pairs.
+"""What policies for duels of arms with features share: logistic regression on differences, and its ellipsoid.
 
 Arm ``x`` beats ``y`` with probability ``s(<theta*, x - y>)``, ``s`` logistic. With ``z = x - y`` over the duels so far,
 
     theta = argmin over ||theta|| <= S of  sum_s logloss(won_s, <z_s, theta>) + (kappa ridge / 2) ||theta||^2
     V = ridge I + sum z z^T,    kappa = s'(S L),    L = bound on ||z||, twice that on features
-
-and, with probability ``1 - delta``, ``||theta - theta*||_V <= beta`` at all times, where
-
-    beta = (1 / (2 kappa)) sqrt(2 ln(1 / delta) + ln(det V / ridge^d)) + sqrt(ridge) S
-
-Derived: ``theta`` minimises over a ball that holds ``theta*``, so ``kappa ||theta - theta*||_V^2 <= <-grad(theta*), theta -
-theta*>``, the gradient's noise is a sum of 1/2-sub-Gaussian terms (Abbasi-Yadkori, Pal, Szepesvari 2011, Theorem 1), and
-its penalty part has norm at most ``kappa sqrt(ridge) S``. The radius ``eta`` usually printed (recalled) is smaller by the
-square root of 2 and has no such term.
 
 The estimate is fitted afresh when ``det V`` has grown by the factor ``1 + delay`` since the last fit, and estimate and
 ellipsoid rest in between; that costs a factor ``sqrt(1 + delay)`` in regret (Abbasi-Yadkori et al. 2011, Lemma 12), and
@@ -23,10 +14,7 @@ fits after every duel, which costs O(T^2 d^2) in all. Other rounds cost O(arms d
 from math import log, sqrt
 from typing import NamedTuple
 
-import numpy as np
-
 from prefsim.ops import (
-    TIE,
     Array,
     add_outer,
     cholesky,
@@ -38,7 +26,6 @@ from prefsim.ops import (
     rank_one,
     sigmoid,
     solve,
-    uniform,
 )
 
 FLOOR = 1e-6
@@ -113,32 +100,6 @@ def distance(state, a, b):
     return sqrt(total)
 
 
-def no_offers(state):
-    """Forget the best pair of the last round."""
-    state.best[0] = -np.inf
-    state.pair[2] = 0
-
-
-def offer(state, a, b, value, noise):
-    """Keep the best pair offered, uniformly among those that tie."""
-    if value > state.best[0] + TIE:
-        state.best[0] = value
-        state.pair[2] = 0
-    elif value < state.best[0] - TIE:
-        return
-    state.pair[2] += 1
-    if state.pair[2] == 1 or uniform(noise) * state.pair[2] < 1.0:
-        state.pair[0] = a
-        state.pair[1] = b
-
-
-def best_pair(state, noise):
-    """The best pair offered, in random order."""
-    if uniform(noise) < 0.5:
-        return state.pair[0], state.pair[1]
-    return state.pair[1], state.pair[0]
-
-
 def store(delay, state, problem, action, feedback):
     """Keep a duel; return whether it is time to fit."""
     first, second = action
@@ -184,46 +145,3 @@ def learn_in_ball(ridge, delay, state, problem, action, feedback):
     """Keep a duel and, in time, fit the estimate of the ellipsoid."""
     if store(delay, state, problem, action, feedback):
         fit(state, problem, penalty(ridge, problem), problem.norm)
-
-
-def derived_radius(ridge, delta, problem, growth):
-    """``beta`` when ``ln(det V / ridge^d)`` is `growth`; ``delta = 0`` stands for ``1 / T``."""
-    surprise = -log(delta) if delta > 0.0 else log(problem.horizon)
-    slope = kappa(problem)
-    prior = penalty(ridge, problem) / (slope * sqrt(ridge)) * problem.norm
-    return sqrt(2.0 * surprise + growth) / (2.0 * slope) + prior
-
-
-def radius(hyper, state, problem, t):
-    """The radius in force: derived or, if `practical`, ``sqrt(d ln(1 + t / d) + 1)``; times `scale`."""
-    if hyper.practical:
-        return hyper.scale * sqrt(problem.dimension * log(1.0 + t / problem.dimension) + 1.0)
-    return hyper.scale * derived_radius(hyper.ridge, hyper.delta, problem, state.growth[0])
-
-
-def complain(hyper):
-    """Refuse a radius that makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    if hyper.delay < 0:
-        return f"delay must be >= 0, 0 to fit after every duel; got {hyper.delay:g}."
-    if hyper.scale < 0:
-        return f"scale must be >= 0; got {hyper.scale:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
-
-
-def bound(hyper, problem, t, constant):
-    """Bound on the expected regret of a rule that pays at most ``constant beta ||z||_{V^-1}`` a round when ``beta`` holds.
-
-    ``sum_t min(1, ||z_t||^2) <= 2 ln(det V_T / ridge^d) <= 2 d ln(1 + T L^2 / (d ridge))`` (Abbasi-Yadkori et al. 2011,
-    Lemma 11), and ``||z||^2 <= L^2 / ridge`` where that exceeds 1. A miss costs at most ``S L`` a round.
-    """
-    t = np.asarray(t, dtype=float)
-    if hyper.practical or hyper.scale != 1.0:
-        return np.full(t.shape, np.nan)
-    length = 2.0 * problem.length
-    growth = problem.dimension * np.log1p(t * length**2 / (problem.dimension * hyper.ridge))
-    beta = np.vectorize(lambda g: derived_radius(hyper.ridge, hyper.delta, problem, g))(growth)
-    widths = np.sqrt(2.0 * t * max(1.0, length**2 / hyper.ridge) * growth * (1.0 + hyper.delay))
-    miss = hyper.delta if hyper.delta > 0.0 else 1.0 / problem.horizon
-    return constant * beta * widths + miss * t * problem.norm * length

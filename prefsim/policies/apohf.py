@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.ops import argmax_random, uniform
+from prefsim.policies._limits import complain
 from prefsim.policies._linear_duels import (
     State,  # noqa: F401
     begin,
@@ -55,12 +56,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    for name in ("nu", "start", "delay"):
-        if getattr(hyper, name) < 0:
-            return f"{name} must be >= 0; got {getattr(hyper, name):g}."
-    return ""
+    return complain(hyper, "nu", "start", "delay")
 
 
 def init(hyper, state, problem):

@@ -15,6 +15,7 @@ from math import log
 from typing import NamedTuple
 
 from prefsim.ops import argmax_random, uniform
+from prefsim.policies._limits import complain
 from prefsim.policies._linear_duels import (
     State,  # noqa: F401
     begin,
@@ -44,12 +45,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    for name in ("confidence", "cut", "delay"):
-        if getattr(hyper, name) < 0:
-            return f"{name} must be >= 0; got {getattr(hyper, name):g}."
-    return ""
+    return complain(hyper, "confidence", "cut", "delay")
 
 
 def init(hyper, state, problem):

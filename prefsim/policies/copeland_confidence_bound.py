@@ -12,22 +12,18 @@ hypothesised winners B (all arms at first), hypothesised superiors ``B^i`` (none
        and with probability 1/2 over those of them in B^c, if any;  duel (c, d)
 
 (ties random; ``U(c, c) = 1/2``). Without exact ties the Copeland regret is O(ln T) (Zoghi, Karnin, Whiteson, de Rijke 2015;
-steps as in the public code of Wu and Liu 2016). ``need`` as in RUCB; ``L(i, j) >= 1/2`` if ``need[j, i] >= sqrt(ln t)``.
+steps as in the public code of Wu and Liu 2016). ``need``: _duel_bounds.py; ``L(i, j) >= 1/2`` if ``need[j, i] >= sqrt(ln t)``.
 """
 
 from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, floats, integers, uniform
+from prefsim.policies._duel_bounds import Hyper, learn, validate
+
+__all__ = ["Hyper", "learn", "validate"]
 
 FEEDBACK = "duel"
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters."""
-
-    alpha: float = 0.51
-    """Exploration, above 1/2."""
 
 
 class State(NamedTuple):
@@ -49,11 +45,6 @@ class State(NamedTuple):
     low: Array = integers("arms")
     """``cop-``."""
     score: Array = floats("arms")
-
-
-def validate(hyper):
-    """Refuse what makes no sense."""
-    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
 
 
 def init(hyper, state, problem):
@@ -172,15 +163,3 @@ def trim(state, arms, j, noise):
                     state.superior[j, k] = 0
                     break
                 skip -= 1
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Update the pair; self-duels teach nothing."""
-    i, j = action
-    if i == j:
-        return
-    state.wins[i, j] += feedback
-    state.wins[j, i] += 1.0 - feedback
-    duels = state.wins[i, j] + state.wins[j, i]
-    state.need[i, j] = (0.5 - state.wins[i, j] / duels) * sqrt(duels / hyper.alpha)
-    state.need[j, i] = -state.need[i, j]

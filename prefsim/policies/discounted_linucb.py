@@ -17,6 +17,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, dot, floats, invert, multiply, quadratic
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 SIDE = "features"
@@ -57,11 +58,7 @@ def validate(hyper):
     """Refuse what makes no sense."""
     if not 0 < hyper.discount <= 1:
         return f"discount must lie in (0, 1]; got {hyper.discount:g}."
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    if hyper.scale < 0:
-        return f"scale must be >= 0; got {hyper.scale:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+    return complain(hyper, "scale")
 
 
 def init(hyper, state, problem):

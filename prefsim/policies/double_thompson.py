@@ -11,23 +11,20 @@ Only what can change the decision is drawn: for the first arm rows of C, and non
 arm asks for ``theta > 1/2`` only, a coin of that chance. So does the second, unless several arms beat the first: their samples
 are then drawn from above 1/2. With ``a, b`` one above the wins of both arms, the chance ``P(Beta(a, b) > 1/2)`` grows by
 ``2^-(a + b) / (a B(a, b))`` when ``a`` grows by 1, and falls by ``2^-(a + b) / (b B(a, b))`` when ``b`` does (DLMF 8.17.20 and
-8.17.21, recalled). ``need`` as in RUCB; ``L(j, c) <= 1/2`` is the same event as ``U(c, j) >= 1/2``.
+8.17.21, recalled). ``need``: _duel_bounds.py; ``L(j, c) <= 1/2`` is the same event as ``U(c, j) >= 1/2``.
 """
 
 from math import exp, inf, lgamma, log, log1p, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, bernoulli_kl, beta, floats, uniform
+from prefsim.policies._duel_bounds import Hyper, validate
+from prefsim.policies._duel_bounds import learn as count
+
+__all__ = ["Hyper", "validate"]
 
 FEEDBACK = "duel"
 SLOPE_COVERS = "duel_average"
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters."""
-
-    alpha: float = 0.51
-    """Exploration of the pruning bounds, above 1/2."""
 
 
 class State(NamedTuple):
@@ -43,11 +40,6 @@ class State(NamedTuple):
     until: Array = floats(1)
     """Value of ``sqrt(ln t)`` from which on they change without a duel."""
     score: Array = floats("arms")
-
-
-def validate(hyper):
-    """Refuse what makes no sense."""
-    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
 
 
 def init(hyper, state, problem):
@@ -147,12 +139,8 @@ def learn(hyper, state, problem, t, action, feedback):
     move = move / a if feedback > 0.5 else -move / b
     state.chance[i, j] += move
     state.chance[j, i] -= move
-    state.wins[i, j] += feedback
-    state.wins[j, i] += 1.0 - feedback
     state.until[0] = 0.0
-    duels = state.wins[i, j] + state.wins[j, i]
-    state.need[i, j] = (0.5 - state.wins[i, j] / duels) * sqrt(duels / hyper.alpha)
-    state.need[j, i] = -state.need[i, j]
+    count(hyper, state, problem, t, action, feedback)
 
 
 def regret_slope(hyper, truth, problem):

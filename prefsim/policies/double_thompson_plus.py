@@ -12,7 +12,8 @@ from math import inf, log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, beta, coin_kl, floats
-from prefsim.policies.double_thompson import Hyper, challenger, init, learn, prune, validate
+from prefsim.policies._duel_bounds import Hyper, validate
+from prefsim.policies.double_thompson import challenger, init, learn, prune
 
 __all__ = ["Hyper", "init", "learn", "validate"]
 

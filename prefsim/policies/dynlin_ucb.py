@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.ops import Array, argmax_random, dot, floats, integers, invert, multiply, quadratic, rank_one
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 SIDE = "features"
@@ -84,11 +85,9 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge < 0 or hyper.beta_scale < 0:
-        return f"ridge and beta_scale must be >= 0; got {hyper.ridge:g} and {hyper.beta_scale:g}."
     if not (hyper.rho == -1 or 0 <= hyper.rho < 1):
         return f"rho must lie in [0, 1), or be -1 for the problem's own bound; got {hyper.rho:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+    return complain(hyper if hyper.ridge != 0 else hyper._replace(ridge=1.0), "beta_scale")
 
 
 def ridge(hyper, problem):

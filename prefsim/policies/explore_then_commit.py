@@ -50,7 +50,7 @@ def turns(hyper, problem):
         count = 1
     elif hyper.gap > 0.0:
         unit = hyper.gap * hyper.gap / (4.0 * problem.deviation * problem.deviation)
-        count = ceil(log(problem.horizon * unit) / unit)
+        count = ceil(log(max(1.0, problem.horizon * unit)) / unit)
     else:
         count = ceil(share ** (2.0 / 3.0) * log(problem.horizon) ** (1.0 / 3.0))
     return max(1, min(count, int(share)))

@@ -8,10 +8,10 @@ it is asymptotically optimal: ``E regret(T) / ln T`` tends to ``sum_i 2 s^2 / D_
 one-dimensional exponential families under Jeffreys' prior, which is flat here; recalled, not checked against the paper).
 """
 
-from math import inf, sqrt
 from typing import NamedTuple
 
-from prefsim.ops import Array, argmax_random, floats, normal
+from prefsim.ops import argmax_random, normal
+from prefsim.policies._means import State, init, learn  # noqa: F401
 
 FEEDBACK = "bandit"
 SLOPE_COVERS = "gaussian"
@@ -24,43 +24,17 @@ class Hyper(NamedTuple):
     """Factor on the posterior's standard deviation; 0 is greedy."""
 
 
-class State(NamedTuple):
-    """What the next round needs; all of shape (arms,)."""
-
-    pulls: Array = floats("arms")
-    total: Array = floats("arms")
-    """Sum of rewards."""
-    mean: Array = floats("arms")
-    """``total / pulls``; infinite before the first pull, so that new arms come first."""
-    spread: Array = floats("arms")
-    """Posterior standard deviation."""
-    sample: Array = floats("arms")
-
-
 def validate(hyper):
     """Refuse what makes no sense."""
     return f"scale must be >= 0; got {hyper.scale:g}." if hyper.scale < 0 else ""
 
 
-def init(hyper, state, problem):
-    """Make every arm irresistible until it is pulled."""
-    for i in range(problem.arms):
-        state.mean[i] = inf
-
-
 def act(hyper, state, problem, t, noise):
     """Sample every posterior and play the largest."""
+    spread = hyper.scale * problem.deviation
     for i in range(problem.arms):
-        state.sample[i] = state.mean[i] + state.spread[i] * normal(noise)
-    return argmax_random(state.sample, noise)
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Update the played arm's posterior."""
-    state.pulls[action] += 1.0
-    state.total[action] += feedback
-    state.mean[action] = state.total[action] / state.pulls[action]
-    state.spread[action] = hyper.scale * problem.deviation / sqrt(state.pulls[action])
+        state.index[i] = state.mean[i] + spread * state.root[i] * normal(noise)
+    return argmax_random(state.index, noise)
 
 
 def regret_slope(hyper, truth, problem):

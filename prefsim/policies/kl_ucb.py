@@ -3,12 +3,13 @@
     index(i) = max { q in [0, 1] : n(i) kl(mean(i), q) <= B(t) },    B(t) = ln t + c max(0, ln ln t)
 
 with the Bernoulli divergence ``kl``, the round ``t`` being decided and ``n(i)`` pulls of arm ``i``; every arm is pulled once
-first (random order). Ties are broken uniformly at random. For rewards in [0, 1] and ``c = 3``
+first (random order). Ties are broken uniformly at random. For rewards in [0, 1] and ``c >= 3``
 
     E regret(T) / ln T -> at most  sum_i D_i / kl(mu_i, mu*)
 
-which no policy betters on Bernoulli rewards (Garivier and Cappe 2011, Theorem 1; their choice in practice is the default,
-``c = 0``).
+which no policy betters on Bernoulli rewards (Garivier and Cappe 2011, Theorem 1, there ``c = 3``; more only adds to ``B`` what
+is small beside ``ln t``; recalled). The default ``c = 0`` is their choice in practice, which the theorem does not cover: no
+slope stands beside its data.
 
 Indices are found by Newton's method, from the last one, to 1e-9 and better: ``kl(m, .)`` is convex, so that from the right it
 goes down to the root without overshooting. As a function of ``B`` an index is concave, so its tangent where it was last
@@ -121,6 +122,8 @@ def learn(hyper, state, problem, t, action, feedback):
 
 
 def regret_slope(hyper, truth, problem):
-    """The coefficient of Lai and Robbins for Bernoulli arms; for ``c < 3`` too, where the theorem above is silent."""
+    """The coefficient of Lai and Robbins for Bernoulli arms; NaN for ``c < 3``, where the theorem is silent."""
+    if hyper.c < 3.0:
+        return float("nan")
     worse = truth.gap > 0
     return float((truth.gap[worse] / bernoulli_kl(truth.means[worse], truth.means.max())).sum())

@@ -15,6 +15,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, dot, factor_add, floats, normal, solve
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 SIDE = "features"
@@ -47,11 +48,9 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    if hyper.scale < 0:
-        return f"scale must be >= 0; got {hyper.scale:g}."
-    return f"delta must lie in (0, 1); got {hyper.delta:g}." if not 0 < hyper.delta < 1 else ""
+    if not 0 < hyper.delta < 1:
+        return f"delta must lie in (0, 1); got {hyper.delta:g}."
+    return complain(hyper, "scale")
 
 
 def init(hyper, state, problem):

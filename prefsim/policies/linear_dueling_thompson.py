@@ -13,6 +13,7 @@ Ties are broken uniformly at random.
 from typing import NamedTuple
 
 from prefsim.ops import argmax_random, dot, normal
+from prefsim.policies._limits import complain
 from prefsim.policies._linear_duels import (
     State,  # noqa: F401
     begin,
@@ -38,12 +39,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    for name in ("spread", "delay"):
-        if getattr(hyper, name) < 0:
-            return f"{name} must be >= 0; got {getattr(hyper, name):g}."
-    return ""
+    return complain(hyper, "spread", "delay")
 
 
 def init(hyper, state, problem):

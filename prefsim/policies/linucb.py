@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.ops import Array, add_outer, argmax_random, copy_changed, dot, floats, invert, multiply, quadratic, rank_one
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 SIDE = "features"
@@ -75,11 +76,7 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.ridge <= 0:
-        return f"ridge must be > 0; got {hyper.ridge:g}."
-    if hyper.scale < 0:
-        return f"scale must be >= 0; got {hyper.scale:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+    return complain(hyper, "scale")
 
 
 def init(hyper, state, problem):

@@ -16,52 +16,16 @@ order ``1 / kappa``: it is honest and large, and with the derived one the first 
 best arm by ``theta`` is always in ``C``. A round costs O(arms^2 d). Ties over pairs are broken uniformly, then the order is.
 """
 
-from typing import NamedTuple
-
 from prefsim.ops import TIE
-from prefsim.policies._linear_duels import (
-    State,  # noqa: F401
-    begin,
-    best_pair,
-    bound,
-    complain,
-    describe_arms,
-    distance,
-    learn_in_ball,
-    no_offers,
-    offer,
-    radius,
-)
+from prefsim.policies._confident_pairs import Hyper, best_pair, bound, init, learn, no_offers, offer, radius, validate
+from prefsim.policies._linear_duels import State, describe_arms, distance
+
+__all__ = ["Hyper", "State", "init", "learn", "validate"]
 
 FEEDBACK = "duel"
 SIDE = "features"
 ANYTIME = False
 BOUND_COVERS = "utility"
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters."""
-
-    ridge: float = 1.0
-    """The ridge parameter."""
-    delta: float = 0.0
-    """Probability that an ellipsoid misses the parameter; 0 for ``1 / T``."""
-    scale: float = 1.0
-    """Factor on the radius."""
-    practical: bool = False
-    """Whether the radius is ``sqrt(d ln(1 + t / d) + 1)``, which no theorem covers, instead of the derived one."""
-    delay: float = 0.5
-    """Growth of ``det V`` between fits, as a share; 0 to fit after every duel."""
-
-
-def validate(hyper):
-    """Refuse what makes no sense."""
-    return complain(hyper)
-
-
-def init(hyper, state, problem):
-    """No data."""
-    begin(hyper.ridge, state, problem)
 
 
 def act(hyper, state, problem, t, noise):
@@ -81,11 +45,6 @@ def act(hyper, state, problem, t, noise):
                 if state.index[b] > 0.0:
                     offer(state, a, b, distance(state, a, b), noise)
     return best_pair(state, noise)
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Update the regression."""
-    learn_in_ball(hyper.ridge, hyper.delay, state, problem, action, feedback)
 
 
 def regret_bound(hyper, truth, problem, t):

@@ -13,12 +13,14 @@ noise and gaps ``D``
 says something only beyond some hundred thousand rounds.
 """
 
-from math import inf, log, sqrt
+from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from prefsim.ops import Array, argmax_random, floats
+from prefsim.ops import argmax_random
+from prefsim.policies._means import State, init  # noqa: F401
+from prefsim.policies._means import learn as count
 
 FEEDBACK = "bandit"
 ANYTIME = False
@@ -32,25 +34,9 @@ class Hyper(NamedTuple):
     """Factor on the theorem's widths."""
 
 
-class State(NamedTuple):
-    """What the next round needs; all of shape (arms,)."""
-
-    pulls: Array = floats("arms")
-    total: Array = floats("arms")
-    """Sum of rewards."""
-    index: Array = floats("arms")
-    """Infinite before the first pull, so that new arms come first."""
-
-
 def validate(hyper):
     """Refuse what makes no sense."""
     return f"scale must be >= 0; got {hyper.scale:g}." if hyper.scale < 0 else ""
-
-
-def init(hyper, state, problem):
-    """Make every arm irresistible until it is pulled."""
-    for i in range(problem.arms):
-        state.index[i] = inf
 
 
 def act(hyper, state, problem, t, noise):
@@ -59,12 +45,10 @@ def act(hyper, state, problem, t, noise):
 
 
 def learn(hyper, state, problem, t, action, feedback):
-    """Update the played arm."""
-    state.pulls[action] += 1.0
-    state.total[action] += feedback
-    pulls = state.pulls[action]
-    level = max(0.0, log(problem.horizon / (problem.arms * pulls)))
-    state.index[action] = state.total[action] / pulls + hyper.scale * problem.deviation * sqrt(4.0 * level / pulls)
+    """Update the played arm and its index."""
+    count(hyper, state, problem, t, action, feedback)
+    level = max(0.0, log(problem.horizon / (problem.arms * state.pulls[action])))
+    state.index[action] = state.mean[action] + hyper.scale * problem.deviation * sqrt(4.0 * level) * state.root[action]
 
 
 def regret_bound(hyper, truth, problem, t):

@@ -6,11 +6,9 @@ Phase ``l = 1, 2, ...`` with ``e = 2^-l`` and survivors ``A`` of rank ``r``:
     play every arm n(a) = ceil((2 R^2 g pi(a) / e^2) ln(K l (l + 1) / delta)) times
     theta = least squares on this phase's rewards alone;    drop a if max_{b in A} <theta, b - a> > 2 e
 
-``R`` is the noise's sub-Gaussian parameter and ``g = r`` the optimum (Kiefer and Wolfowitz 1960), which the steps of
-Fedorov and Wynn approach: with ``s = (g / r - 1) / (g - 1)``, ``pi = (1 - s) pi`` and ``s`` more on the arm that attains
-``g``. They start from ``r`` independent arms, found by pivoting, in whose coordinates survivors are written: ``g`` is the
-same in all coordinates. With probability ``1 - delta`` the best arm survives, and arms of phase ``l >= 2`` have gaps of at
-most ``8 e``; so, with phases as long as they can be,
+``R`` is the noise's sub-Gaussian parameter and ``g = r`` the optimum, which the steps of Fedorov and Wynn approach
+(_g_optimal.py). With probability ``1 - delta`` the best arm survives, and arms of phase ``l >= 2`` have gaps of at most
+``8 e``; so, with phases as long as they can be,
 
     E regret(t) <= sum_l min(8 e_l, 2 S L) rounds_l(t) + 2 S L delta t     (the first phase at 2 S L)
 
@@ -23,13 +21,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prefsim.ops import Array, add_outer, dot, floats, integers, invert, multiply, quadratic
+from prefsim.ops import Array, dot, floats, integers, multiply
+from prefsim.policies._g_optimal import design, span, weigh
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 SIDE = "features"
 FIXED = True
 ANYTIME = False
 BOUND_COVERS = "linear"
+
+LEAST_SLACK = 1e-3
+"""Designs approach the optimum without reaching it, and the more slowly the nearer they are."""
 
 
 class Hyper(NamedTuple):
@@ -70,9 +73,9 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.slack <= 0:
-        return f"slack must be > 0, as designs approach the optimum without reaching it; got {hyper.slack:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+    if hyper.slack < LEAST_SLACK:
+        return f"slack must be > 0, and {LEAST_SLACK:g} at least, a design takes rank / slack steps; got {hyper.slack:g}."
+    return complain(hyper)
 
 
 def init(hyper, state, problem):
@@ -80,77 +83,6 @@ def init(hyper, state, problem):
     for a in range(problem.arms):
         state.alive[a] = 1
     state.cursor[0] = problem.arms
-
-
-def span(state, features):
-    """Fill in coordinates and a first design, even on the pivots; return the rank."""
-    arms, dimension = features.shape
-    largest = 0.0
-    for a in range(arms):
-        state.share[a] = 0.0
-        for k in range(dimension):
-            state.rest[a, k] = features[a, k]
-            state.coordinates[a, k] = 0.0
-        if state.alive[a] > 0:
-            largest = max(largest, dot(features[a], features[a]))
-    rank = 0
-    while rank < dimension:
-        pivot, size = 0, 0.0
-        for a in range(arms):
-            left = dot(state.rest[a], state.rest[a])
-            if state.alive[a] > 0 and left > size:
-                pivot, size = a, left
-        if size <= 1e-20 * largest:
-            break
-        for k in range(dimension):
-            state.direction[k] = state.rest[pivot, k]
-        for a in range(arms):
-            part = dot(state.rest[a], state.direction) / size
-            state.coordinates[a, rank] = part
-            for k in range(dimension):
-                state.rest[a, k] -= part * state.direction[k]
-        state.share[pivot] = 1.0
-        rank += 1
-    for a in range(arms):
-        state.share[a] /= max(rank, 1)
-    return rank
-
-
-def weigh(state, weights, rank):
-    """Write ``sum_a weights(a) a a^T``, with ones on the diagonal beyond the rank, and its inverse into the state."""
-    for i in range(len(state.gram)):
-        for k in range(len(state.gram)):
-            state.gram[i, k] = 1.0 if i == k and i >= rank else 0.0
-    for a in range(len(weights)):
-        if weights[a] > 0:
-            add_outer(state.gram, state.coordinates[a], float(weights[a]))
-    invert(state.gram, state.inverse)
-
-
-def design(state, rank, slack):
-    """Improve the design until its ``g`` is within the slack; return ``g``."""
-    weigh(state, state.share, rank)
-    for a in range(len(state.share)):
-        state.square[a] = quadratic(state.inverse, state.coordinates[a])
-    while True:
-        best, g = 0, 0.0
-        for a in range(len(state.share)):
-            if state.alive[a] > 0 and state.square[a] > g:
-                best, g = a, state.square[a]
-        if g <= (1.0 + slack) * rank:
-            return g
-        step = (g / rank - 1.0) / (g - 1.0)
-        shrink = step / (1.0 - step + step * g)
-        multiply(state.inverse, state.coordinates[best], state.direction)
-        add_outer(state.inverse, state.direction, -shrink)
-        for i in range(rank):
-            for k in range(rank):
-                state.inverse[i, k] /= 1.0 - step
-        for a in range(len(state.share)):
-            along = dot(state.coordinates[a], state.direction)
-            state.square[a] = (state.square[a] - shrink * along * along) / (1.0 - step)
-            state.share[a] *= 1.0 - step
-        state.share[best] += step
 
 
 def length(hyper, problem, g, phase):

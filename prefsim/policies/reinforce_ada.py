@@ -54,7 +54,7 @@ class State(NamedTuple):
 def validate(hyper):
     """Refuse what makes no sense."""
     if hyper.group < 1 or min(hyper) < 0 or hyper.positives + hyper.negatives < 1:
-        return "group must be at least 1, nothing negative, and positives or negatives above 0."
+        return f"group must be at least 1, nothing negative, and positives or negatives above 0; got {tuple(hyper)}."
     return ""
 
 

@@ -20,6 +20,9 @@ __all__ = ["State", "learn"]
 FEEDBACK = "duel"
 SLOPE_COVERS = "duel_average"
 
+MOST_FORCED = 1e15
+"""More duels than any run has rounds."""
+
 
 class Hyper(NamedTuple):
     """Hyperparameters."""
@@ -32,6 +35,8 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
+    if hyper.alpha > MOST_FORCED:
+        return f"alpha must be at most {MOST_FORCED:g}, as duels are counted in whole numbers; got {hyper.alpha:g}."
     return f"alpha and slack must be >= 0; got {hyper.alpha:g} and {hyper.slack:g}." if min(hyper) < 0 else ""
 
 

@@ -18,16 +18,12 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import TIE, Array, argmax_random, floats, integers, uniform
+from prefsim.policies._duel_bounds import Hyper, validate
+
+__all__ = ["Hyper", "validate"]
 
 FEEDBACK = "duel"
 SLOPE_COVERS = "duel_average"
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters."""
-
-    alpha: float = 0.51
-    """Exploration, above 1/2."""
 
 
 class State(NamedTuple):
@@ -45,11 +41,6 @@ class State(NamedTuple):
     upper: Array = floats("arms")
     incumbent: Array = integers(1)
     """The hypothesised winner B, or -1."""
-
-
-def validate(hyper):
-    """Refuse what makes no sense."""
-    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
 
 
 def init(hyper, state, problem):

@@ -15,6 +15,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, floats, integers, uniform
+from prefsim.policies._limits import complain
 
 FEEDBACK = "duel"
 ANYTIME = False
@@ -46,9 +47,7 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if not 0 <= hyper.delta < 1:
-        return f"delta must lie in [0, 1), 0 meaning 1/T; got {hyper.delta:g}."
-    return f"radius must be > 0; got {hyper.radius:g}." if hyper.radius <= 0 else ""
+    return f"radius must be > 0; got {hyper.radius:g}." if hyper.radius <= 0 else complain(hyper)
 
 
 def init(hyper, state, problem):

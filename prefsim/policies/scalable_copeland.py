@@ -17,15 +17,11 @@ from math import log
 from typing import NamedTuple
 
 from prefsim.ops import Array, argmax_random, coin_kl, floats, integers, uniform
+from prefsim.policies._duel_bounds import Hyper, validate
+
+__all__ = ["Hyper", "validate"]
 
 FEEDBACK = "duel"
-
-
-class Hyper(NamedTuple):
-    """Hyperparameters."""
-
-    alpha: float = 0.51
-    """Confidence, above 1/2."""
 
 
 class State(NamedTuple):
@@ -49,11 +45,6 @@ class State(NamedTuple):
     best: Array = integers(1)
     """The arm to play from now on, or -1."""
     score: Array = floats("arms")
-
-
-def validate(hyper):
-    """Refuse what makes no sense."""
-    return f"alpha must be > 0; the theorem needs > 1/2; got {hyper.alpha:g}." if hyper.alpha <= 0 else ""
 
 
 def init(hyper, state, problem):

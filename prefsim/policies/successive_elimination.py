@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.ops import Array, floats, integers
+from prefsim.policies._limits import complain
 
 FEEDBACK = "bandit"
 ANYTIME = False
@@ -51,9 +52,7 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.scale < 0:
-        return f"scale must be >= 0; got {hyper.scale:g}."
-    return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}." if not 0 <= hyper.delta < 1 else ""
+    return complain(hyper, "scale")
 
 
 def init(hyper, state, problem):

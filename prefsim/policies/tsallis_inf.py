@@ -10,9 +10,16 @@ with ``loss = 1 - reward`` in [0, 1]. No horizon is needed. For every oblivious 
 
     E regret(t) <= 4 sqrt(K t) + 1   (importance weighted),    2 sqrt(K t) + 10 K ln t + 16   (reduced variance)
 
-and where gaps ``D`` to one best arm are fixed while the losses drift (bernoulli, stochastically_constrained) the leading
-terms in ``ln T`` are ``sum_i 4 / D_i`` and ``sum_i 1 / D_i + 28 K`` (Zimmert and Seldin 2021, Theorem 1; constants recalled,
-not checked against the paper).
+and where gaps ``D`` to one best arm are fixed while the losses drift (bernoulli, stochastically_constrained) the regret per
+``ln T`` is in the limit at most ``sum_i 4 / D_i`` (derived below) and ``sum_i 1 / D_i + 28 K`` (Zimmert and Seldin 2021,
+Theorem 1; that and the bounds for all sequences are recalled, not checked against the paper).
+
+Importance weighted, a drawn arm of loss ``l`` moves the estimates, up to a constant, by ``l / w - l``, and the others by
+``-l``. A move by ``g`` costs at most ``(2 s / eta) k^2 / (1 + k)``, ``s = sqrt(w)``, ``k = eta g s / 2``: in the mean at most
+``(eta / 2) sum_i sqrt(w_i) (1 - w_i) (1 + eta w_i / (2 - eta))``. The growth of ``1 / eta`` costs ``2 (sqrt(t) - sqrt(t - 1))
+(sum_i sqrt(w_i) - 1)``. With ``i`` over all arms but the best, both are ``sum_i sqrt(w_i / t)`` and ``O(sum_i w_i / sqrt(t)
++ K t^(-3/2))`` more, and the regret is ``E sum_t sum_i D_i w_i``. Twice the former less the latter bounds it too, by ``4 /
+(D_i t)`` for every arm and round, and ``o(1 / t)`` more: what is as small as ``w_i / sqrt(t)`` loses to ``D_i w_i`` in time.
 
 With ``z = -eta (x - min L)`` in [2, 2 sqrt K] the equation is ``sum_i u_i^2 = 1``, ``u_i = 2 / (eta (L_i - min L) + z)``, whose
 left side is convex and falling in ``z``: Newton's steps ``z += (sum u^2 - 1) / sum u^3`` climb to the root from any point left

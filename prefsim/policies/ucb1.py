@@ -10,12 +10,12 @@ broken uniformly at random. For rewards in [0, 1], with gaps ``D``:
 (Auer, Cesa-Bianchi, Fischer 2002, Theorem 1).
 """
 
-from math import inf, log, pi, sqrt
+from math import log, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from prefsim.ops import Array, argmax_random, floats
+from prefsim.policies._means import State, init, learn, widest  # noqa: F401
 
 FEEDBACK = "bandit"
 BOUND_COVERS = "unit"
@@ -28,44 +28,14 @@ class Hyper(NamedTuple):
     """Factor of ``ln t`` under the root; the theorem is for 2."""
 
 
-class State(NamedTuple):
-    """What the next round needs; all of shape (arms,)."""
-
-    pulls: Array = floats("arms")
-    total: Array = floats("arms")
-    """Sum of rewards."""
-    mean: Array = floats("arms")
-    """``total / pulls``; infinite before the first pull, so that new arms come first."""
-    root: Array = floats("arms")
-    """``1 / sqrt(pulls)``, kept so that a round costs no division."""
-    index: Array = floats("arms")
-
-
 def validate(hyper):
     """Refuse what makes no sense."""
     return f"exploration must be >= 0; got {hyper.exploration:g}." if hyper.exploration < 0 else ""
 
 
-def init(hyper, state, problem):
-    """Make every arm irresistible until it is pulled."""
-    for i in range(problem.arms):
-        state.mean[i] = inf
-
-
 def act(hyper, state, problem, t, noise):
     """Play the largest index."""
-    width = sqrt(hyper.exploration * log(t))
-    for i in range(problem.arms):
-        state.index[i] = state.mean[i] + width * state.root[i]
-    return argmax_random(state.index, noise)
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Update the played arm."""
-    state.pulls[action] += 1.0
-    state.total[action] += feedback
-    state.mean[action] = state.total[action] / state.pulls[action]
-    state.root[action] = 1.0 / sqrt(state.pulls[action])
+    return widest(state, sqrt(hyper.exploration * log(t)), noise)
 
 
 def regret_bound(hyper, truth, problem, t):

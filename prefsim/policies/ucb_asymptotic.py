@@ -12,12 +12,12 @@ for the round ``t`` being decided, ``n(i)`` pulls of arm ``i`` and the problem's
 is ``(a^(1/3) + b^(1/3))^3 / D_i^2``, with ``a`` and ``b`` the numerators over ``e^2`` and ``(D_i - e)^2``.
 """
 
-from math import inf, log, sqrt
+from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from prefsim.ops import Array, argmax_random, floats
+from prefsim.policies._means import State, init, learn, widest  # noqa: F401
 
 FEEDBACK = "bandit"
 BOUND_COVERS = "subgaussian"
@@ -31,45 +31,15 @@ class Hyper(NamedTuple):
     """Factor on the theorem's widths."""
 
 
-class State(NamedTuple):
-    """What the next round needs; all of shape (arms,)."""
-
-    pulls: Array = floats("arms")
-    total: Array = floats("arms")
-    """Sum of rewards."""
-    mean: Array = floats("arms")
-    """``total / pulls``; infinite before the first pull, so that new arms come first."""
-    root: Array = floats("arms")
-    """``1 / sqrt(pulls)``, kept so that a round costs no division."""
-    index: Array = floats("arms")
-
-
 def validate(hyper):
     """Refuse what makes no sense."""
     return f"scale must be >= 0; got {hyper.scale:g}." if hyper.scale < 0 else ""
 
 
-def init(hyper, state, problem):
-    """Make every arm irresistible until it is pulled."""
-    for i in range(problem.arms):
-        state.mean[i] = inf
-
-
 def act(hyper, state, problem, t, noise):
     """Play the largest index."""
     log_t = log(t)
-    width = hyper.scale * problem.deviation * sqrt(2.0 * log(1.0 + t * log_t * log_t))
-    for i in range(problem.arms):
-        state.index[i] = state.mean[i] + width * state.root[i]
-    return argmax_random(state.index, noise)
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Update the played arm."""
-    state.pulls[action] += 1.0
-    state.total[action] += feedback
-    state.mean[action] = state.total[action] / state.pulls[action]
-    state.root[action] = 1.0 / sqrt(state.pulls[action])
+    return widest(state, hyper.scale * problem.deviation * sqrt(2.0 * log(1.0 + t * log_t * log_t)), noise)
 
 
 def regret_bound(hyper, truth, problem, t):

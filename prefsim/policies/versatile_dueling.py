@@ -12,30 +12,7 @@ and with a Condorcet winner ``w`` the regret is of the order ``sum_i ln T / D_wi
 those of Zimmert and Seldin 2021, recalled, by the identity of sparring). Ties do not occur.
 """
 
-# ruff: noqa: F821
-FEEDBACK = "duel"
+from prefsim.policies import sparring
+
+RULE = sparring
 LEARNER = "tsallis_inf"
-COPIES = 2
-
-
-def init(hyper, state, problem):
-    """Both learners begin."""
-    for k in range(COPIES):
-        learner_init(hyper, copy_of(state, k), problem)
-
-
-def act(hyper, state, problem, t, noise):
-    """Each names an arm, with randomness of its own."""
-    left = learner_act(hyper, copy_of(state, 0), problem, t, noise)
-    return left, learner_act(hyper, copy_of(state, 1), problem, t, noise)
-
-
-def learn(hyper, state, problem, t, action, feedback):
-    """Each is charged its own defeat."""
-    learner_learn(hyper, copy_of(state, 0), problem, t, action[0], feedback)
-    learner_learn(hyper, copy_of(state, 1), problem, t, action[1], 1.0 - feedback)
-
-
-def regret_bound(hyper, truth, problem, t):
-    """Half the sum of the two learners' bounds, which are equal."""
-    return learner_bound(hyper, truth, problem, t)
