@@ -40,7 +40,7 @@ LIMIT, UTILITY = 5, 6
 class Hyper(NamedTuple):
     """Hyperparameters."""
 
-    explore: float = 1.0
+    explore: float = 2.0
     """Rounds of exploration in units of ``T^(2/3)``."""
     slack: float = 1.0
     """By how much obedience and honesty must be strict, in units of ``T^(-1/3)``."""
