@@ -97,8 +97,8 @@ def fair_one_sided(
     individuals: int = 4,
     auditors: ArrayLike = (0.3, 0.3, 0.4, 0.4, 0.5, 0.6, 0.8),
     panel: int = 5,
-    alpha: float = 0.3,
-    margin: float = 0.1,
+    alpha: float = 0.4,
+    margin: float = 0.2,
 ) -> Bandit:
     """Build the environment.
 

@@ -31,7 +31,7 @@ FEEDBACK = "reports"
 SETTING = "hiring"
 SIDE = "features"
 METRICS = ("regret", "deviations")
-HINTS = "the hiring of agents"
+HINTS = "hiring"
 """Constants: agents, efforts, signals, states, decisions, limit; then the utility by decision and state, and by agent, effort, own
 report and state the payments that make that effort strictly best."""
 

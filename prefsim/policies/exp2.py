@@ -47,7 +47,7 @@ class State(NamedTuple):
     commitment: Array = floats("arms", 1)
     """The mixture deployed."""
     inverse: Array = floats("individuals")
-    """``1 / P_i``."""
+    """``1 / P_i``; 0 for those whom no classifier accepts."""
 
 
 def rate(hyper, arms, k, horizon):
@@ -80,7 +80,7 @@ def act(hyper, state, problem, t, noise):
         chance = 0.0
         for a in range(problem.arms):
             chance += state.commitment[a, 0] * problem.features[a, i]
-        state.inverse[i] = 1.0 / chance if problem.features[arm, i] > 0.0 else 0.0
+        state.inverse[i] = 1.0 / chance if chance > 0.0 else 0.0
     return arm
 
 

@@ -28,8 +28,7 @@ from prefsim.simplex import maximise
 
 FEEDBACK = "reports"
 SIDE = "features"
-HINTS = "the hiring of agents"
-FIXED = True
+HINTS = "hiring"
 ANYTIME = False
 
 HALVINGS = 30
