@@ -14,7 +14,7 @@ from prefsim.claims._regret import CONFIDENCE, truths
 from prefsim.mechanisms import INDIFFERENT, best_responses, optimal_mechanism, sizes
 from prefsim.run import run
 
-SIZES = {"fast": (10_000, 80), "paper": (100_000, 200)}
+SIZES = {"fast": (10_000, 60), "paper": (100_000, 200)}
 """The shorter of two horizons a decade apart, and runs."""
 
 GROWTH = 1.25
