@@ -1,19 +1,19 @@
 """Mechanisms by which a principal hires several agents for information: what they pay, what agents answer, the optimal one.
 
-**Model.** Agent ``i`` exerts a hidden effort ``e_i`` (0 is none) at cost ``c_i(e_i)`` and sees a signal ``s_i``; with the state
-``theta`` the profile ``s`` of signals has the joint probability ``J(s, theta | b) = p(theta) psi(s | b, theta)`` under the
-profile ``b`` of efforts. A mechanism draws ``b`` with probability ``mu(b)``, tells every agent its own ``b_i`` only, collects
-reports ``s``, takes a decision ``a(b, s)`` and, once ``theta`` is known, pays agent ``i`` the amount ``g_i(b, s, theta)`` in
-``[0, limit]``. The principal earns ``u(a, theta)`` less what it pays.
+**Model.** Agent ``i`` exerts a hidden effort ``e_i`` (0 is none) at cost ``c_i(e_i)`` and sees a signal ``s_i``; with the
+state ``theta`` the profile ``s`` of signals has the joint probability ``J(s, theta | b) = p(theta) psi(s | b, theta)``
+under the profile ``b`` of efforts. A mechanism draws ``b`` with probability ``mu(b)``, tells every agent its own ``b_i``
+only, collects reports ``s``, takes a decision ``a(b, s)`` and, once ``theta`` is known, pays agent ``i`` the amount
+``g_i(b, s, theta)`` in ``[0, limit]``. The principal earns ``u(a, theta)`` less what it pays.
 
 **Incentives.** An agent told ``e`` may exert ``e'`` instead and report ``f(s_i)`` where it saw ``s_i``. Write
 ``b' = (e', b_-i)`` and ``x_i(b, s, theta) = mu(b) g_i(b, s, theta)``. If the others obey and are honest, it earns
 
-    W_i(e, e', f) = sum_{b : b_i = e} sum_{s, theta} J(s, theta | b') x_i(b, (f(s_i), s_-i), theta) - c_i(e') sum_{b : b_i = e} mu(b),
+    W_i(e, e', f) = sum_{b : b_i = e} (sum_{s, theta} J(s, theta | b') x_i(b, (f(s_i), s_-i), theta) - c_i(e') mu(b)),
 
-and a mechanism is obedient and honest if ``W_i(e, e, id) >= W_i(e, e', f)`` for all ``i, e, e', f`` (a correlated equilibrium).
-There are ``signals^signals`` maps ``f``, but the best one is found for each ``s_i`` alone, so with
-``w(e, e', s_i, r) = sum_{b : b_i = e} sum_{s_-i, theta} J((s_i, s_-i), theta | b') x_i(b, (r, s_-i), theta)`` it is enough that
+and a mechanism is obedient and honest if ``W_i(e, e, id) >= W_i(e, e', f)`` for all ``i, e, e', f`` (a correlated
+equilibrium). There are ``signals^signals`` maps ``f``, but the best one is found for each ``s_i`` alone, so with ``w(e, e',
+s_i, r) = sum_{b : b_i = e} sum_{s_-i, theta} J((s_i, s_-i), theta | b') x_i(b, (r, s_-i), theta)`` it is enough that
 
     honesty     w(e, e, s, s) >= w(e, e, s, r) + slack sum_{b : b_i = e} mu(b)                          for all s, r != s
     reports     z(e, e', s) >= w(e, e', s, r)                                                        for all r, e' != e
@@ -25,13 +25,13 @@ Given honest reports the decision is ``argmax_a sum_theta J(s, theta | b) u(a, t
     maximise  sum_b mu(b) V(b) - sum_{i, b, s, theta} J(s, theta | b) x_i(b, s, theta)
     over      mu, x, z >= 0,  sum mu <= 1,  x_i(b, s, theta) <= limit mu(b),  and the constraints above.
 
-Nobody is paid for effort 0: it is the cheapest, so without pay the agent obeys, and is indifferent between reports. The limit
-must be in the program: without it ``mu(b) -> 0`` and ``g -> infinity`` can help, and no mechanism is optimal. What is left of
-``sum mu`` goes to hiring nobody, worth ``V(0) >= 0`` for utilities ``>= 0``. (Model of Cacciamani, Castiglioni and Gatti 2024,
-2307.06210; the program derived here, not copied from the paper.)
+Nobody is paid for effort 0: it is the cheapest, so without pay the agent obeys, and is indifferent between reports. The
+limit must be in the program: without it ``mu(b) -> 0`` and ``g -> infinity`` can help, and no mechanism is optimal. What is
+left of ``sum mu`` goes to hiring nobody, worth ``V(0) >= 0`` for utilities ``>= 0``. (Model of Cacciamani, Castiglioni and
+Gatti 2024, 2307.06210; the program derived here, not copied from the paper.)
 
-Profiles of efforts and of signals are numbers: agent ``i`` is digit ``i``, to the base of efforts or signals. Functions are scalar
-loops that rules may call; :func:`optimal_mechanism` and :func:`forcing_rules` are for the host.
+Profiles of efforts and of signals are numbers: agent ``i`` is digit ``i``, to the base of efforts or signals. Functions are
+scalar loops that rules may call; :mod:`prefsim.hiring` solves the program on the host.
 """
 
 from __future__ import annotations
@@ -39,12 +39,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 __all__ = ["best_responses", "columns", "fill_program", "mechanism_from", "outcomes", "profit", "rows", "sizes", "width"]
 
 Array = Any
-Floats = NDArray[np.float64]
 
 INLINE = False
 """Functions are called, not put into each other."""
@@ -320,106 +318,3 @@ def mechanism_from(z: Sizes, joint: Array, utility: Array, limit: float, solutio
                     if mass > 0.0 and digit(b, z.efforts, i) > 0:
                         pay = min(max(solution[x_at(z, i, b, s, theta)], 0.0) / mass, limit)
                     mechanism[b, pay_at(z, i, s, theta)] = pay
-
-
-class Optimum(NamedTuple):
-    """Answer of :func:`optimal_mechanism`."""
-
-    mechanism: Floats
-    """Shape (profiles, width): ``mu(b)``, decisions and payments of every profile."""
-    value: float
-    """What it earns the principal in expectation if it is obeyed."""
-    residual: float
-    """Largest gain of any agent by disobedience or a false report, found by trying them; 0 if none gains."""
-
-
-def optimal_mechanism(
-    z: Sizes, joint: Floats, cost: Floats, utility: Floats, limit: float = 1.0, slack: float = 0.0
-) -> Optimum:
-    """Solve the program of the module's head by HiGHS.
-
-    Parameters
-    ----------
-    z : Sizes
-    joint : ndarray, shape (profiles, outcomes)
-        ``J(s, theta | b)``.
-    cost : ndarray, shape (agents, efforts)
-        ``c_i(e)``, 0 for effort 0 and otherwise ``>= 0``.
-    utility : ndarray, shape (decisions, states)
-        ``u(a, theta) >= 0``.
-    limit : float
-        Largest payment to one agent.
-    slack : float
-        By how much obedience and honesty must be strict.
-
-    Returns
-    -------
-    Optimum
-
-    Raises
-    ------
-    ArithmeticError
-        If HiGHS finds no solution, which only numbers of very different size can cause: hiring nobody is always feasible.
-    """
-    from scipy.optimize import linprog
-
-    table = np.zeros((rows(z) + 1, columns(z) + 1))
-    fill_program(z, joint, cost, utility, limit, slack, table)
-    tight = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    found = linprog(-table[-1, :-1], A_ub=table[:-1, :-1], b_ub=table[:-1, -1], method="highs", options=tight)
-    if found.status != 0:
-        raise ArithmeticError(f"HiGHS did not solve the program of the optimal mechanism: {found.message}")
-    mechanism = np.zeros((z.efforts**z.agents, width(z)))
-    mechanism_from(z, joint, utility, limit, found.x, mechanism)
-    effort, report = np.zeros((2, z.agents, z.efforts * z.signals), dtype=np.int64)
-    gain = best_responses(z, joint, cost, mechanism, effort, report)
-    return Optimum(mechanism, -float(found.fun), gain)
-
-
-def forcing_rules(z: Sizes, joint: Floats, cost: Floats, limit: float) -> tuple[Floats, float]:
-    """Payments by own report and state that make each effort, done honestly, as strictly best as they can.
-
-    For agent ``i`` and effort ``e > 0`` the payments ``g(s_i, theta)`` in ``[0, limit]`` maximise the margin by which ``(e,
-    id)`` beats every other effort and map of reports, whatever the others do; a linear program over all maps.
-
-    Returns
-    -------
-    rules : ndarray, shape (agents, efforts, signals, states)
-        0 for effort 0.
-    margin : float
-        The least of the margins; at most 0 if some effort cannot be induced so.
-    """
-    from itertools import product
-
-    from scipy.optimize import linprog
-
-    grid = joint.reshape(*(z.efforts,) * z.agents, *(z.signals,) * z.agents, z.states)
-    rules = np.zeros((z.agents, z.efforts, z.signals, z.states))
-    margins = []
-    for i in range(z.agents):
-        # Digit i runs with stride efforts^i, so its axis comes i-th from the end of its group.
-        own = np.moveaxis(grid, (z.agents - 1 - i, 2 * z.agents - 1 - i), (0, -2))
-        marginal = own.reshape(z.efforts, -1, z.signals ** (z.agents - 1), z.signals, z.states).sum(axis=2)
-        for e in range(1, z.efforts):
-            constraints, right = [], []
-            for others, other, said in product(
-                range(marginal.shape[1]), range(z.efforts), product(range(z.signals), repeat=z.signals)
-            ):
-                identity = said == tuple(range(z.signals))
-                if other == e and identity:
-                    continue
-                weight = -marginal[e, others].copy()
-                np.add.at(weight, list(said), marginal[other, others])
-                constraints.append(np.append(weight, 1.0))
-                right.append(cost[i, other] - cost[i, e])
-            size = z.signals * z.states
-            found = linprog(
-                np.append(np.zeros(size), -1.0),
-                A_ub=np.array(constraints),
-                b_ub=right,
-                bounds=[(0, limit)] * size + [(None, None)],
-                method="highs",
-            )
-            rules[i, e] = found.x[:-1].reshape(z.signals, z.states)
-            margins.append(found.x[-1])
-    return rules, min(margins)

@@ -10,7 +10,8 @@ import prefsim as ps
 from prefsim import mechanisms, noise, registry, simplex
 from prefsim.claim import check, select
 from prefsim.engines import bandit_loop, reference
-from prefsim.mechanisms import Sizes, best_responses, optimal_mechanism
+from prefsim.hiring import optimal_mechanism
+from prefsim.mechanisms import Sizes, best_responses
 from prefsim.policies import hire_commit
 
 hire_agents = registry.load("bandits", "hire_agents")
@@ -30,7 +31,7 @@ def parts(problem):
 
 
 def deviations(z, truth, pay, told, i, other, said):
-    """``W_i(told, other, said)`` by the definition; `pay` holds ``mu(b) g_i(b, s, theta)`` by (i, b, s, theta), ``mu`` first."""
+    """``W_i(told, other, said)`` by the definition; `pay` is ``mu`` and ``mu(b) g_i(b, s, theta)`` by (i, b, s, theta)."""
     mu, x = pay
     total = 0.0
     for b in product(range(z.efforts), repeat=z.agents):
@@ -65,10 +66,10 @@ def test_one_agent_by_hand(q, c, limit):
 
 
 def test_a_checker_hired_at_random_by_hand():
-    """Both read one source that is always right by chance 1 - 2 (1 - q).
+    """Both read one source. A second reader, however rare, makes honest work of the first cost no more than ``2 c``.
 
-    With the limit high, a rare second reader makes honest work of the first pay exactly twice its cost: told to work, agent 1 is
-    paid ``2 c / epsilon`` where the second was hired too (chance epsilon) and agrees; a shirker agrees half of the time.
+    Told to work, agent 1 is paid ``2 c / epsilon`` where the second was hired too (chance ``epsilon``) and agrees; a shirker
+    agrees half of the time. The higher the limit, the rarer the second.
     """
     q, c = 0.75, 0.04
     z, truth, _ = parts(ps.bandits.hire_agents([[0.5, q], [0.5, q]], [[0.0, c], [0.0, c]], common=1.0))
@@ -166,7 +167,7 @@ def test_agents_do_what_is_best_for_them(name):
 
 
 def test_kernel_of_the_default():
-    """One source: a signal is right with the accuracy of its effort, and with common = 1 the better agent is right with the worse."""
+    """A signal is right with the accuracy of its effort; from one source the better agent is right wherever the worse is."""
     psi = hire_agents._shared_source(np.array([[0.5, 0.8], [0.5, 0.7]]), 1.0, 2)
     np.testing.assert_allclose(psi.sum(axis=1), 1.0, atol=1e-15)
     by_agents = psi.reshape(2, 2, 2, 2, 2)  # effort of agent 1, of agent 0, signal of 1, of 0, state

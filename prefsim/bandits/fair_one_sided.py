@@ -1,23 +1,24 @@
 """Individually fair learning with one-sided feedback: whoever is turned down is never heard of again, and auditors complain.
 
-In every round ``k`` individuals ``x_i``, standard normal, have labels ``y_i = 1`` where ``<parameter, x_i> + deviation N(0, 1) >= 0``.
-Arms are classifiers ``f(x) = 1[<direction, x> >= threshold]`` (directions times equally spaced thresholds, and the two constants).
-The policy commits itself to a mixture ``q`` of them and names one drawn from it, which decides on all individuals; with
-``pi(x) = sum_f q(f) f(x)`` the auditors judge the mixture. A panel is drawn from the pool in every round, auditor ``j`` objects to
-the pair (l, r) if ``pi(x_l) - pi(x_r) > tolerance_j ||x_l - x_r|| + alpha``, and the panel reports one pair to which the majority
-objects, that with the most objections, if there is one. The policy is told, by individual, the label (NaN where it was turned
-down) and the complaint (1 for ``l``, -1 for ``r``, else 0).
+In every round ``k`` individuals ``x_i``, standard normal, have labels ``y_i = 1`` where ``<parameter, x_i> + deviation N(0,
+1) >= 0``. Arms are classifiers ``f(x) = 1[<direction, x> >= threshold]`` (directions times equally spaced thresholds, and
+the two constants). The policy commits itself to a mixture ``q`` of them and names one drawn from it, which decides on all
+individuals; with ``pi(x) = sum_f q(f) f(x)`` the auditors judge the mixture. A panel is drawn from the pool in every round,
+auditor ``j`` objects to the pair (l, r) if ``pi(x_l) - pi(x_r) > tolerance_j ||x_l - x_r|| + alpha``, and the panel reports
+one pair to which the majority objects, that with the most objections, if there is one. The policy is told, by individual,
+the label (NaN where it was turned down) and the complaint (1 for ``l``, -1 for ``r``, else 0).
 
-``violations`` counts the rounds with a report. ``regret`` is the regret in errors, in expectation over individuals and the draw
-from the mixture: ``k (err(q_t) - err(fair))`` a round, where ``fair`` is the best mixture certified never to be objected to, not
-even by an auditor with ``alpha - margin``. It can be negative: unfair classifiers make fewer errors. With ``rho`` the correlation of
-``<direction, x>`` (a unit vector) and the label's score, and the bivariate normal distribution function,
+``violations`` counts the rounds with a report. ``regret`` is the regret in errors, in expectation over individuals and the
+draw from the mixture: ``k (err(q_t) - err(fair))`` a round, where ``fair`` is the best mixture certified never to be
+objected to, not even by an auditor with ``alpha - margin``. It can be negative: unfair classifiers make fewer errors. With
+``rho`` the correlation of ``<direction, x>`` (a unit vector) and the label's score, and the bivariate normal distribution
+function,
 
     err(f) = 1/2 + Phi(c) - 2 Phi_2(c, 0; rho)        (threshold c; derived).
 
-*Certificate* (derived). Between points at distance ``D`` there are at most ``n`` thresholds of any direction if ``D <= n h``, so
-``pi(x) - pi(x') <= sum_directions (largest mass of n neighbouring thresholds)``, and ``q`` is fair if for all ``n`` that sum is at most
-``alpha - margin + (n - 1) h min_j tolerance_j``. The best such ``q`` is a linear program.
+*Certificate* (derived). Between points at distance ``D`` there are at most ``n`` thresholds of any direction if ``D <= n
+h``, so ``pi(x) - pi(x') <= sum_directions (largest mass of n neighbouring thresholds)``, and ``q`` is fair if for all ``n``
+that sum is at most ``alpha - margin + (n - 1) h min_j tolerance_j``. The best such ``q`` is a linear program.
 
 Policies are told the predictions of all arms as an array (arms, k + separators): on the individuals, then on fixed points on
 which no two arms agree throughout. (Bechavod and Roth 2023, 2206.04475; instance ours.)
@@ -183,9 +184,7 @@ def error_rates(
     return np.asarray(0.5 + norm.cdf(thresholds) - 2 * np.array(both))
 
 
-def best_fair(
-    errors: NDArray[np.float64], directions: int, thresholds: int, slack: float, step: float
-) -> NDArray[np.float64]:
+def best_fair(errors: NDArray[np.float64], directions: int, thresholds: int, slack: float, step: float) -> NDArray[np.float64]:
     """The mixture of least error with the certificate of the module's head, shape (arms,).
 
     `step` is the spacing times the least tolerance, `slack` what may be added to it.

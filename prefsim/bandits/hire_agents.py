@@ -3,16 +3,18 @@
 The model is that of :mod:`prefsim.mechanisms`. In every round the policy commits itself to a mechanism, a row for each
 profile of efforts (arm): its probability, the decision for every profile of signals, the payments by agent, signals and
 state. The arm it names is the profile drawn from those probabilities. Every agent, who knows the costs and the kernel, does
-what is best for it if the others obey and are honest, and obeys when indifferent. Then state and signals are drawn, the agents
-report, the decision is taken and the payments are made. The policy is told the state, the reports and the efforts exerted
-(it sees who worked, which it may not pay for; this is our assumption). ``regret`` is the profit of the optimal mechanism less that
-of the one committed to, both in expectation over recommendations, signals and states, with what the agents really do.
-``deviations`` counts the rounds in which an agent that was told its recommendation works or reports otherwise.
+what is best for it if the others obey and are honest, and obeys when indifferent. Then state and signals are drawn, the
+agents report, the decision is taken and the payments are made. The policy is told the state, the reports and the efforts
+exerted (it sees who worked, which it may not pay for; this is our assumption). ``regret`` is the profit of the optimal
+mechanism less that of the one committed to, both in expectation over recommendations, signals and states, with what the
+agents really do. ``deviations`` counts the rounds in which an agent that was told its recommendation works or reports
+otherwise.
 
-By default an effort of agent ``i`` shows it the true state with probability ``accuracy[i][effort]`` (and one of the other states
-otherwise), no effort shows signal 0; with probability ``common`` all agents look at the same source, whoever is more accurate
-being right wherever a less accurate one is. A second agent then serves to check the first, and the optimal mechanism hires it at
-random: efforts are correlated, and no agent knows who else was hired. (Cacciamani, Castiglioni, Gatti 2024, 2307.06210; instance ours.)
+By default an effort of agent ``i`` shows it the true state with probability ``accuracy[i][effort]`` (and one of the other
+states otherwise), no effort shows signal 0; with probability ``common`` all agents look at the same source, whoever is more
+accurate being right wherever a less accurate one is. A second agent then serves to check the first, and the optimal
+mechanism hires it at random: efforts are correlated, and no agent knows who else was hired. (Cacciamani, Castiglioni, Gatti
+2024, 2307.06210; instance ours.)
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefsim import mechanisms
+from prefsim import hiring, mechanisms
 from prefsim.bandit import Bandit
 from prefsim.game import as_floats
 from prefsim.mechanisms import Sizes, best_responses, digit, pay_at, profit, reported, sizes
@@ -32,8 +34,8 @@ SETTING = "hiring"
 SIDE = "features"
 METRICS = ("regret", "deviations")
 HINTS = "hiring"
-"""Constants: agents, efforts, signals, states, decisions, limit; then the utility by decision and state, and by agent, effort, own
-report and state the payments that make that effort strictly best."""
+"""Constants: agents, efforts, signals, states, decisions, limit; then the utility by decision and state; then, by agent,
+effort, own report and state, the payments that make that effort strictly best."""
 
 
 class Truth(NamedTuple):
@@ -122,8 +124,8 @@ def hire_agents(
     limit : float
         Largest payment to an agent, above 0.
     kernel : array_like, shape (profiles, signal profiles, states), optional
-        ``psi(s | b, theta)``, to take the place of `accuracy` (whose shape still says how many agents and efforts there are) and
-        `common`. Agent ``i`` is digit ``i`` of the number of a profile, to the base of efforts or signals.
+        ``psi(s | b, theta)``, to take the place of `common` and `accuracy`, of which only the shape is then used. Agent ``i``
+        is digit ``i`` of the number of a profile, to the base of efforts or signals.
     names : sequence of str, optional
         Names of the profiles.
 
@@ -135,7 +137,8 @@ def hire_agents(
     right, cost, p = as_floats(accuracy, "accuracy"), as_floats(costs, "costs"), as_floats(prior, "prior")
     if right.ndim != 2 or right.shape[1] < 2 or cost.shape != right.shape:
         raise ValueError(
-            f"accuracy and costs must have one shape (agents, efforts) with two efforts or more; got {right.shape}, {cost.shape}."
+            "accuracy and costs must have one shape (agents, efforts) with two efforts or more; got "
+            f"{right.shape} and {cost.shape}."
         )
     if not (cost[:, 0] == 0).all() or not (cost >= 0).all() or not np.isfinite(cost).all():
         raise ValueError(f"costs must be finite, >= 0, and 0 for the first effort; got {costs!r}.")
@@ -157,13 +160,13 @@ def hire_agents(
         raise ValueError("kernel must hold probabilities, >= 0 and with sum 1 over the signals (the middle axis).")
     z = Sizes(agents, levels, signals, len(p), len(gains))
     joint = (psi * p).reshape(len(psi), -1)
-    rules, margin = mechanisms.forcing_rules(z, joint, cost, limit)
+    rules, margin = hiring.forcing_rules(z, joint, cost, limit)
     if not margin > 1e-6:
         raise ValueError(
             f"every effort needs payments up to limit = {limit:g} by own report and state that make it strictly best; some "
             "effort has none. Raise limit or accuracy, or lower costs."
         )
-    optimum = mechanisms.optimal_mechanism(z, joint, cost, gains, limit)
+    optimum = hiring.optimal_mechanism(z, joint, cost, gains, limit)
     profiles = np.array([[digit(b, levels, i) for i in range(agents)] for b in range(levels**agents)])
     truth = Truth(*(np.asarray(x)[None] for x in (joint, cost, gains, [optimum.value], [*z], profiles)))
     return Bandit(

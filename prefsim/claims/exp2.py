@@ -68,8 +68,8 @@ def complaints(budget: str, penalty: float = -1.0) -> Evidence:
 CLAIMS = (
     Claim(
         key="exp2.unbiased_estimate",
-        statement="The estimate sum_i f(x_i) (2 (1 - y_i) 1[i accepted] / P_i - 1) + C (f(x_l) - f(x_r)) of a round has the mean "
-        "sum_i f(x_i) (1 - 2 y_i) + C (f(x_l) - f(x_r)), for every classifier f.",
+        statement="The estimate sum_i f(x_i) (2 (1 - y_i) 1[i accepted] / P_i - 1) + C (f(x_l) - f(x_r)) of a round has the "
+        "mean sum_i f(x_i) (1 - 2 y_i) + C (f(x_l) - f(x_r)), for every classifier f.",
         source="derived (prefsim.policies._one_sided); reduction of Bechavod, Roth 2023",
         assumptions=("a label is seen exactly if the individual was accepted", "P_i is the probability of that"),
         measure=unbiased_estimate,
@@ -78,8 +78,8 @@ CLAIMS = (
     ),
     Claim(
         key="exp2.violations",
-        statement="With C = T^(1/4), E complaints(t) <= (ln F / step + 2 step t (4 k^2 + C^2) + k t Delta) / (C margin), which is "
-        "O(T^(3/4)), Delta the error of the fair comparator less the least error in the class.",
+        statement="With C = T^(1/4), E complaints(t) <= (ln F / step + 2 step t (4 k^2 + C^2) + k t Delta) / (C margin), which "
+        "is O(T^(3/4)), Delta the error of the fair comparator less the least error in the class.",
         source="derived (prefsim.policies._one_sided); Bechavod, Roth 2023 for the argument",
         assumptions=(
             "a complaint costs C (pi(x_l) - pi(x_r))",

@@ -11,7 +11,8 @@ import numpy as np
 from prefsim.bandits.hire_agents import hire_agents
 from prefsim.claim import Claim, Control, Evidence
 from prefsim.claims._regret import CONFIDENCE, truths
-from prefsim.mechanisms import INDIFFERENT, best_responses, optimal_mechanism, sizes
+from prefsim.hiring import optimal_mechanism
+from prefsim.mechanisms import INDIFFERENT, best_responses, sizes
 from prefsim.run import run
 
 SIZES = {"fast": (10_000, 60), "paper": (100_000, 200)}
@@ -63,8 +64,8 @@ def rate(budget: str, slack: float = 1.0) -> Evidence:
 CLAIMS = (
     Claim(
         key="hire_agents.incentives",
-        statement="Under the optimal mechanism no agent gains by another effort or by any map of its reports: every obedience and "
-        "honesty constraint has a residual of at least -1e-9.",
+        statement="Under the optimal mechanism no agent gains by another effort or by any map of its reports: every obedience "
+        "and honesty constraint has a residual of at least -1e-9.",
         source="derived (prefsim.mechanisms); model of Cacciamani, Castiglioni, Gatti 2024",
         assumptions=("the model is exact", "payments are those of the program"),
         measure=incentives,

@@ -36,7 +36,7 @@ def allocate(rule: ModuleType) -> Callable[..., Any]:
 
 
 def _size(rule: Any, axis: str | int, problem: Problem, truth: Any) -> int:
-    """Length of a state's axis: a number, a field of the problem, a function of the file, or the rows of a field of the truth."""
+    """Length of a state's axis: a number, a field of the problem, a function of the file, or the rows of one of the truth."""
     if not isinstance(axis, str):
         return axis
     if axis in Problem._fields:

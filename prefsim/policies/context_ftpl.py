@@ -3,13 +3,14 @@
     f_z = argmin_f sum_{s < t} Lhat_s(f) + sum_{x in separators} z(x) f(x),     z(x) Laplace of scale ``noise``, independent
 
 is one call of an oracle for cost-sensitive classification (here a search through the finite class). Of ``samples`` calls
-with fresh noise the frequencies are the mixture deployed, which auditors can judge, and the first decides: given the mixture,
-it is drawn from it. Nobody knows the chance of acceptance, so it is resampled (Neu and Bartok 2013): ``1 / P_i`` becomes
-the number of further calls until one accepts ``x_i``, at most ``resamples``, of mean ``(1 - (1 - P_i)^resamples) / P_i``. Estimates and
-cost of complaints as in the reduction (:mod:`prefsim.policies._one_sided`).
+with fresh noise the frequencies are the mixture deployed, which auditors can judge, and the first decides: given the
+mixture, it is drawn from it. Nobody knows the chance of acceptance, so it is resampled (Neu and Bartok 2013): ``1 / P_i``
+becomes the number of further calls until one accepts ``x_i``, at most ``resamples``, of mean ``(1 - (1 - P_i)^resamples) /
+P_i``. Estimates and cost of complaints as in the reduction (:mod:`prefsim.policies._one_sided`).
 
-``noise = 0`` stands for ``sqrt(T (4 k^2 + C^2) / S)``, ``S`` separators (ours). The regret is of the order ``T^(3/4)`` with the authors'
-tuning, which is not ours (Syrgkanis, Krishnamurthy, Schapire 2016; Bechavod and Roth 2023; recalled). Ties go to the first arm.
+``noise = 0`` stands for ``sqrt(T (4 k^2 + C^2) / S)``, ``S`` separators (ours). The regret is of the order ``T^(3/4)`` with
+the authors' tuning, which is not ours (Syrgkanis, Krishnamurthy, Schapire 2016; Bechavod and Roth 2023; recalled). Ties go
+to the first arm.
 """
 
 from math import log, sqrt

@@ -2,15 +2,17 @@
 
     q_t(f) = exp(-step sum_{s < t} Lhat_s(f)) / normaliser,     P_i = sum_f q_t(f) f(x_i),
 
-with the estimates of the reduction (:mod:`prefsim.policies._one_sided`), deployed as the mixture ``q_t``, from which one classifier is
-drawn that decides on all individuals. As ``Lhat >= -(k + C)``, for ``step (k + C) <= 1`` the usual argument (``e^-x <= 1 - x + x^2`` for ``x
->= -1``) gives against any fixed mixture, even if individuals and complaints react to the past,
+with the estimates of the reduction (:mod:`prefsim.policies._one_sided`), deployed as the mixture ``q_t``, from which one
+classifier is drawn that decides on all individuals. As ``Lhat >= -(k + C)``, for ``step (k + C) <= 1`` the usual argument
+(``e^-x <= 1 - x + x^2`` for ``x >= -1``) gives against any fixed mixture, even if individuals and complaints react to the
+past,
 
     E sum_t L_t(q_t) - L_t(q) <= ln F / step + step sum_t E sum_f q_t(f) Lhat_t(f)^2 <= ln F / step + 2 step t (4 k^2 + C^2),
 
-since ``Lhat^2 <= 2 k sum_i f(x_i) lhat_i^2 + 2 C^2`` and ``sum_f q(f) f(x_i) E lhat_i^2 = P_i + 4 (1 - y_i) (1 - P_i) <= 4`` (derived).
-``step = 0`` stands for the best choice, ``sqrt(ln F / (2 T (4 k^2 + C^2)))``, which makes it ``2 sqrt(2 T (4 k^2 + C^2) ln F)``. The same
-number bounds the regret in errors. (Bubeck, Cesa-Bianchi, Kakade 2012 for Exp2; Bechavod and Roth 2023 for its use here.)
+since ``Lhat^2 <= 2 k sum_i f(x_i) lhat_i^2 + 2 C^2`` and ``sum_f q(f) f(x_i) E lhat_i^2 = P_i + 4 (1 - y_i) (1 - P_i) <=
+4`` (derived). ``step = 0`` stands for the best choice, ``sqrt(ln F / (2 T (4 k^2 + C^2)))``, which makes it ``2 sqrt(2 T (4
+k^2 + C^2) ln F)``. The same number bounds the regret in errors. (Bubeck, Cesa-Bianchi, Kakade 2012 for Exp2; Bechavod and
+Roth 2023 for its use here.)
 """
 
 from math import exp, log, sqrt
