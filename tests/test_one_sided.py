@@ -151,6 +151,7 @@ def test_exp2_bound_by_hand():
     assert np.isnan(exp2.regret_bound(exp2.Hyper(step=0.1), None, problem, t)).all()  # 0.1 (4 + 10) > 1
     assert exp2.regret_bound(exp2.Hyper(penalty=0.0), None, problem, 1e4) < scale
     data = ps.run("fair_one_sided", ["exp2", "context_ftpl"], horizon=400, runs=2)
+    assert data.regret.attrs["units"] == "errors"
     assert np.isfinite(data.regret_bound[0]).all() and np.isnan(data.regret_bound[1]).all()
 
 

@@ -37,6 +37,7 @@ FEEDBACK = "semi"
 SETTING = "one_sided"
 SIDE = "features"
 METRICS = ("regret", "violations")
+UNIT = {"regret": "errors", "violations": "rounds"}
 HINTS = "one-sided feedback"
 """Constants: the number k of individuals in a round."""
 

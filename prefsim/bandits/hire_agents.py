@@ -10,6 +10,9 @@ mechanism less that of the one committed to, both in expectation over recommenda
 agents really do. ``deviations`` counts the rounds in which an agent that was told its recommendation works or reports
 otherwise.
 
+An agent trusts that the others obey. Under a mechanism that is not incentive compatible several may deviate at once, or one
+work for pay that depends on another who shirks; the principal may then even earn more than by the optimal mechanism.
+
 By default an effort of agent ``i`` shows it the true state with probability ``accuracy[i][effort]`` (and one of the other
 states otherwise), no effort shows signal 0; with probability ``common`` all agents look at the same source, whoever is more
 accurate being right wherever a less accurate one is. A second agent then serves to check the first, and the optimal
@@ -33,6 +36,7 @@ FEEDBACK = "reports"
 SETTING = "hiring"
 SIDE = "features"
 METRICS = ("regret", "deviations")
+UNIT = {"regret": "profit", "deviations": "rounds"}
 HINTS = "hiring"
 """Constants: agents, efforts, signals, states, decisions, limit; then the utility by decision and state; then, by agent,
 effort, own report and state, the payments that make that effort strictly best."""
