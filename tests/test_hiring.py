@@ -10,7 +10,7 @@ import prefsim as ps
 from prefsim import mechanisms, noise, registry, simplex
 from prefsim.claim import check, select
 from prefsim.engines import bandit_loop, reference
-from prefsim.hiring import optimal_mechanism
+from prefsim.hiring import forcing_rules, optimal_mechanism
 from prefsim.mechanisms import Sizes, best_responses
 from prefsim.policies import hire_commit
 
@@ -235,6 +235,35 @@ def test_policy_recovers_costs_and_optimum_from_an_exact_model(settings):
     earned = mechanisms.profit(z, truth.joint, truth.utility, state.commitment, effort, report)
     assert earned == pytest.approx(truth.best[0], abs=1e-6)
     assert state.commitment[:, 0].sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_forcing_forces_agents_of_different_kinds():
+    """Signals of the first agent are reversed, and differ in quality and cost: every profile is obeyed by the margin stated."""
+    right = np.array([[[1.0, 0.0], [0.7, 0.8], [0.85, 0.95]], [[1.0, 0.0], [0.75, 0.6], [0.9, 0.8]]])  # right if theta is 0, 1
+    kernel = np.zeros((9, 4, 2))
+    for b, s, theta in np.ndindex(*kernel.shape):
+        own = [right[i, b // 3**i % 3, theta] for i in range(2)]
+        shown = [s % 2 == (theta if b % 3 == 0 else 1 - theta), s // 2 == theta]
+        kernel[b, s, theta] = np.prod([q if hit else 1 - q for q, hit in zip(own, shown, strict=True)])
+    problem = ps.bandits.hire_agents(np.full((2, 3), 0.8), [[0.0, 0.01, 0.06], [0.0, 0.01, 0.08]], kernel=kernel)
+    z, truth, limit = parts(problem)
+    rules, margin = forcing_rules(z, truth.joint, truth.cost, limit)
+    np.testing.assert_array_equal(problem.hints[6 + truth.utility.size :], rules.ravel())
+    honest, least = (0, 1), np.inf
+    for b in range(9):
+        mu, x = np.zeros(9), np.zeros((2, 9, 4, 2))
+        mu[b] = 1.0
+        for i, s in np.ndindex(2, 4):
+            x[i, b, s] = rules[i, b // 3**i % 3, s // 2**i % 2]
+        for i in range(2):
+            told = b // 3**i % 3
+            obeying = deviations(z, truth, (mu, x), told, i, told, honest)
+            choices = [(e, f) for e in range(3) for f in all_maps(z) if (e, f) != (told, honest)]
+            others = [deviations(z, truth, (mu, x), told, i, e, f) for e, f in choices]
+            assert max(others) <= obeying + 1e-12
+            if told:
+                least = min(least, obeying - max(others))
+    assert least == pytest.approx(margin, abs=1e-9) and margin > 1e-3
 
 
 def test_commitments_are_handed_over_under_true_numbers():

@@ -237,7 +237,7 @@ def plan(hyper, state, problem):
 
 
 def worth(z, state, hints, i, e, other):
-    """The number ``E_other`` under the payments that force `e`, agent `i` alone; honest at `e` itself."""
+    """The number ``E_other`` under the payments that force `e`, agent `i` alone."""
     total = 0.0
     for seen in range(z.signals):
         most = -1.0
@@ -248,7 +248,6 @@ def worth(z, state, hints, i, e, other):
                     for theta in range(z.states):
                         chance = state.joint[other * z.efforts**i, s * z.states + theta]
                         value += chance * forcing(z, hints, i, e, said, theta)
-            if other != e or said == seen:
-                most = max(most, value)
+            most = max(most, value)
         total += most
     return total
