@@ -84,9 +84,10 @@ class Agent:
         ----------
         action : int or pair of int
             The action :meth:`act` returned.
-        feedback : float or array_like, shape (dimension,)
+        feedback : float or array_like
             Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did; for
-            policies that learn from clicks 1 or 0 for each item of the slate, and anything for the others.
+            policies that learn from clicks 1 or 0 for each item of the slate, and anything for the others; for policies that
+            commit themselves (to ``agent.state.commitment``) the report of the round, as their environment's file describes it.
 
         Raises
         ------
@@ -98,7 +99,8 @@ class Agent:
         played = tuple(action) if isinstance(action, (tuple, list, np.ndarray)) else action
         if played != self._pending:
             raise ValueError(f"action {action} is not the one act() returned, {self._pending}; play that one.")
-        told = self._clicks(feedback) if self._feedback == "clicks" else self._number(feedback)
+        check = {"clicks": self._clicks, **dict.fromkeys(reference.COMMITTED, self._report)}.get(self._feedback, self._number)
+        told = check(feedback)
         self.t += 1
         self._rule.learn(self._hyper, self.state, self._problem, self.t, self._pending, told)
         self._pending = None
@@ -111,6 +113,13 @@ class Agent:
             items = f"each of {len(shown)} items whether it was clicked, 0 or 1 for those shown"
             raise ValueError(f"feedback must tell of {items}; got {feedback!r}.")
         return clicks
+
+    def _report(self, feedback: ArrayLike) -> NDArray[np.float64]:
+        """Check what is told of a round that was committed to."""
+        report = as_floats(feedback, "feedback")
+        if not report.ndim:
+            raise ValueError(f"feedback must be the report of the round, an array; got {feedback!r}.")
+        return report
 
     def _number(self, feedback: ArrayLike) -> float:
         """Check a reward, or the outcome of a duel."""
@@ -224,7 +233,7 @@ def agent(
     """
     entry, _ = registry.resolve("policies", key, hyper)
     accepted = kinds(entry.module)
-    feedback = "duel" if duels or accepted == ("duel",) else "clicks" if accepted == ("clicks",) else "bandit"
+    feedback = "duel" if duels or accepted == ("duel",) else next((k for k in accepted if k in reference.REPORTED), "bandit")
     if feedback not in accepted:
         raise ValueError(f"{key} plays single arms, not duels; leave duels out.")
     if features is not None:

@@ -143,6 +143,7 @@ def attributes(bandit: Bandit, name: str) -> dict[str, Any]:
         return {"long_name": words, "units": UNITS[name]}
     environment = registry.load("bandits", bandit.environment)
     unit = getattr(environment, "UNIT", "duels" if "duel" in kinds(environment) else "reward")
+    unit = unit[name] if isinstance(unit, dict) else unit
     told = {"long_name": f"cumulative {words}", "units": unit}
     if name in getattr(environment, "TALLIES", ()):
         return {**told, "normalisation": name.removesuffix("_regret")}

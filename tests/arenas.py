@@ -65,6 +65,10 @@ PROBLEMS = {
         ),
         "one play": ps.bandits.tallying([2.0], [[0.0, 1.0], [1.0, 0.5], [0.3, 0.4]], deviation=0.0),
     },
+    "semi with one-sided feedback": {
+        "few classifiers": ps.bandits.fair_one_sided([[1.0, 0.0], [0.0, 1.0]], thresholds=3, individuals=3, panel=3),
+    },
+    "reports with hiring": {"two agents": ps.bandits.hire_agents()},
 }
 
 PROBLEMS["clicks with features"] = {

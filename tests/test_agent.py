@@ -19,6 +19,8 @@ LIVE = {
     "bandit with dynamics": "budgets",
     "bandit with memory": "gaps in the memory",
     "clicks with features": "two crowds",
+    "semi with one-sided feedback": "few classifiers",
+    "reports with hiring": "two agents",
 }
 
 
@@ -49,6 +51,8 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
             live.save(checkpoint)
             live = ps.Agent.load(checkpoint)
         played = (order[action[0]], order[action[1]]) if isinstance(action, tuple) else order[action]
+        if environment.FEEDBACK in reference.COMMITTED:
+            world.commitment[order] = live.state.commitment
         signal = environment.feedback(truth, world, played, t, nature)
         live.learn(action, world.report if "report" in getattr(world, "_fields", ()) else signal)
         total += environment.regrets(truth, world, played, t, signal)[0]

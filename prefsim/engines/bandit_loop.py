@@ -47,6 +47,7 @@ def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, h
             observe(truth, world, t, nature)
             present_round(world, order, problem.features)
             action = act(hyper, state, problem, t, luck)
+            hand_over(state, world, order)
             played = place(order, action)
             signal = feedback(truth, world, played, t, nature)
             told = reveal(hyper, state, problem, t, luck, world, order, action, signal, wanted, seen)
@@ -107,6 +108,13 @@ def reveal_some(hyper, state, problem, t, noise, world, order, action, signal, w
 def reveal_report(hyper, state, problem, t, noise, world, order, action, signal, wanted, seen):
     """Tell what the environment wrote down."""
     return world.report
+
+
+def hand_commitment(state, world, order):
+    """Tell the environment what the policy committed itself to, a row for each arm, under the arms' true numbers."""
+    for i in range(len(order)):
+        for m in range(state.commitment.shape[1]):
+            world.commitment[order[i], m] = state.commitment[i, m]
 
 
 def watch_arm(plays, played):

@@ -61,9 +61,14 @@ def cache_folder() -> Path:
 
 
 def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
-    """Let compiled code call a Python function, compiled from its own text; the first registration counts."""
+    """Let compiled code call a Python function, compiled from its own text; the first registration counts.
+
+    A file of long functions that call each other says ``INLINE = False``: put into each other they compile for minutes.
+    """
     if id(function) not in _registered:
         _registered.add(id(function))
+        if not function.__globals__.get("INLINE", True):
+            options = {**options, "forceinline": False}
         register_jitable(**(ALLOCATING if function is noise.open_stream else options))(function)
 
 

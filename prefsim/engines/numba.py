@@ -22,19 +22,26 @@ __all__ = ["parallel", "play_bandit", "play_games"]
 _NOISE = {"open_stream": noise.open_stream, "seek": noise.seek, "uniform": noise.uniform}
 
 
-def _allocation(rule: Any) -> str:
-    """Text that makes the arrays of a rule's ``State``; sizes as in :func:`prefsim.engines.reference.allocate`."""
+def _allocation(rule: Any, names: dict[str, Any]) -> str:
+    """Text that makes the arrays of a rule's ``State``; sizes as in :func:`prefsim.engines.reference.allocate`.
+
+    Functions it calls are added to `names`.
+    """
     types = {"float64": "np.float64", "int64": "np.int64"}
+    own = {axis: f"{rule.State.__module__.replace('.', '_')}_{axis}" for axis in reference.axes(rule)}
+    names.update({own[axis]: function for axis, function in reference.axes(rule).items()})
     fields = []
     for kind, shape in rule.State._field_defaults.values():
-        fields.append(f"np.zeros(({', '.join(map(_length, shape))},), {types[kind]})")
+        fields.append(f"np.zeros(({', '.join(_length(axis, own) for axis in shape)},), {types[kind]})")
     return ", ".join(fields)
 
 
-def _length(axis: str | int) -> str:
-    """Text of the length of an axis."""
+def _length(axis: str | int, own: dict[str, str]) -> str:
+    """Text of the length of an axis; `own` names the functions of the file that give one."""
     if not isinstance(axis, str):
         return str(axis)
+    if axis in own:
+        return f"{own[axis]}(known)"
     return f"known.{axis}" if axis in bandit.Problem._fields else f"len(truth.{axis})"
 
 
@@ -51,12 +58,12 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
     inline = f"@njit(forceinline=True, {INNER})\n"
     fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), "np.zeros(known.features.shape)"]
     header = (
-        f"{inline}def allocate(known):\n    return State({_allocation(policy)})\n\n"
+        f"{inline}def allocate(known):\n    return State({_allocation(policy, names)})\n\n"
         f"{inline}def describe(known):\n    return Problem({', '.join(fresh)})\n\n"
     )
     if hasattr(environment, "State"):
         names["World"] = environment.State
-        header += f"{inline}def allocate_world(truth, known):\n    return World({_allocation(environment)})\n\n"
+        header += f"{inline}def allocate_world(truth, known):\n    return World({_allocation(environment, names)})\n\n"
     else:
         header += f"{inline}def allocate_world(truth, known):\n    return ()\n\n"
     for bound in ("report", "reveal"):

@@ -29,20 +29,34 @@ def allocate(rule: ModuleType) -> Callable[..., Any]:
 
     def state(problem: Problem, truth: Any = None) -> Any:
         fields = rule.State._field_defaults.values()
-        sizes = [[_size(axis, problem, truth) for axis in shape] for _, shape in fields]
+        sizes = [[_size(rule, axis, problem, truth) for axis in shape] for _, shape in fields]
         return rule.State(*(np.zeros(size, kind) for size, (kind, _) in zip(sizes, fields, strict=True)))
 
     return state
 
 
-def _size(axis: str | int, problem: Problem, truth: Any) -> int:
-    """Length of a state's axis: a number, a field of the problem, or as many as a field of the truth has rows."""
+def _size(rule: Any, axis: str | int, problem: Problem, truth: Any) -> int:
+    """Length of a state's axis: a number, a field of the problem, a function of the file, or the rows of one of the truth."""
     if not isinstance(axis, str):
         return axis
-    return getattr(problem, axis) if axis in Problem._fields else len(getattr(truth, axis))
+    if axis in Problem._fields:
+        return int(getattr(problem, axis))
+    return int(getattr(rule, axis)(problem)) if axis in axes(rule) else len(getattr(truth, axis))
 
 
-REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some, "clicks": loop.reveal_report}
+def axes(rule: Any) -> dict[str, Callable[[Problem], int]]:
+    """Functions of a rule file that say how long an axis of its ``State`` is."""
+    named = {axis for _, shape in rule.State._field_defaults.values() for axis in shape if isinstance(axis, str)}
+    return {axis: getattr(rule, axis) for axis in named - set(Problem._fields) if callable(getattr(rule, axis, None))}
+
+
+COMMITTED = ("semi", "reports")
+"""Kinds of feedback that follow a commitment."""
+
+REPORTED = ("clicks", *COMMITTED)
+"""Kinds whose feedback is the environment's report, an array."""
+
+REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some, **dict.fromkeys(REPORTED, loop.reveal_report)}
 """How policies are told more than what their action brought, by kind of feedback."""
 
 
@@ -52,6 +66,7 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kin
     names = {
         "init": policy.init,
         "act": action_rule(policy, kind),
+        "hand_over": loop.hand_commitment if kind in COMMITTED else loop.nothing,
         "reveal": REVEAL.get(kind, loop.pass_on),
         "learn": policy.learn,
         "place": loop.place_pair if duel else loop.place_arm,

@@ -53,8 +53,11 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.group < 1 or min(hyper) < 0 or hyper.positives + hyper.negatives < 1:
-        return f"group must be at least 1, nothing negative, and positives or negatives above 0; got {tuple(hyper)}."
+    for name, least in (("positives", 0), ("negatives", 0), ("group", 1), ("cap", 0)):
+        if getattr(hyper, name) < least:
+            return f"{name} must be at least {least}; got {getattr(hyper, name)}."
+    if hyper.positives + hyper.negatives < 1:
+        return f"positives or negatives must be above 0; got {hyper.positives} and {hyper.negatives}."
     return ""
 
 
