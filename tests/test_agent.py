@@ -19,6 +19,8 @@ LIVE = {
     "bandit with dynamics": "budgets",
     "bandit with memory": "gaps in the memory",
     "clicks with features": "two crowds",
+    "full": "table",
+    "entries": "rationed",
 }
 
 
@@ -36,7 +38,7 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
     nature = noise.open_stream(*noise.stream_key(4, "", "environment"), 0, 0)
     if hasattr(environment, "start"):
         environment.start(truth, world, told, nature)
-    total = 0.0
+    total, told_free = 0.0, told.free
     for t in range(1, horizon + 1):
         noise.seek(nature, t)
         features = truth.features[order] if "features" in truth._fields else None
@@ -50,7 +52,15 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
             live = ps.Agent.load(checkpoint)
         played = (order[action[0]], order[action[1]]) if isinstance(action, tuple) else order[action]
         signal = environment.feedback(truth, world, played, t, nature)
-        live.learn(action, world.report if "report" in getattr(world, "_fields", ()) else signal)
+        told = world.report if "report" in getattr(world, "_fields", ()) else signal
+        if live.told == "entries":
+            asked = live.ask() & ~((np.arange(problem.arms) == action) & told_free)
+            assert asked.sum() <= world.budget[0]
+            world.budget[0] -= asked.sum()
+            told = np.where(asked | ((np.arange(problem.arms) == action) & told_free), world.rewards[order], np.nan)
+        elif live.told == "full":
+            told = world.rewards[order]
+        live.learn(action, told)
         total += environment.regrets(truth, world, played, t, signal)[0]
     assert live.t == horizon
     return total
@@ -63,6 +73,7 @@ def test_agent_plays_the_simulated_run(policy, kind, tmp_path):
     horizon = 120
     simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
     settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known, "hints": problem.hints}
+    settings["feedback"] = None if kind.startswith("duel") else kind.split()[0]
     for checkpoint in (None, tmp_path / "agent.npz"):
         live = ps.agent(policy, problem.arms, **settings)
         assert simulate(live, policy, problem, horizon, checkpoint) == simulated.regret.values[0, 0, 0, -1]
