@@ -138,7 +138,8 @@ class Agent:
         unit = getattr(self._rule, "REWARDS", "") == "unit"
         if np.isnan(rewards[needed]).any() or not np.isfinite(seen).all() or (unit and not ((seen >= 0) & (seen <= 1)).all()):
             which = "every arm" if self.told == "full" else "every arm of ask(), and for the played one if that is free"
-            raise ValueError(f"feedback must hold a {'reward in [0, 1]' if unit else 'finite reward'} for {which}; got {feedback!r}.")
+            wanted = "a reward in [0, 1]" if unit else "a finite reward"
+            raise ValueError(f"feedback must hold {wanted} for {which}; got {feedback!r}.")
         return rewards
 
     def _clicks(self, feedback: ArrayLike) -> NDArray[np.float64]:
@@ -301,8 +302,8 @@ def agent(
         raise ValueError(f"{key} is for {entry.module.HINTS}, whose constants it must be told; give hints=....")
     if constants.ndim != 1 or not np.isfinite(constants).all():
         raise ValueError(f"hints must be a flat list of finite numbers; got {hints!r}.")
-    told: dict[str, Any] = {"deviation": float(deviation), "norm": float(norm), "length": float(length), "dimension": int(dimension)}
-    told |= {"cost": float(cost), "budget": float(budget), "free": bool(free)}
+    told: dict[str, Any] = {"deviation": float(deviation), "norm": float(norm), "length": float(length)}
+    told |= {"dimension": int(dimension), "cost": float(cost), "budget": float(budget), "free": bool(free)}
     settings = {
         "key": key,
         "hyper": hyper,

@@ -58,7 +58,7 @@ def worst_case(
     horizon, budget : number or sequence of numbers
         Rounds, and entries that may be asked for (with ``feedback="entries"`` or ``"extra"``); one of the two may be a sequence.
     arms, cost, feedback
-        Of :func:`prefsim.bandits.multi_scale_random_walk`; steps of the walk have the literal standard deviation.
+        Of :func:`prefsim.bandits.multi_scale_random_walk`; the walk's steps have the literal standard deviation.
     runs, seed, engine
         Of :func:`prefsim.run`.
     grid : callable
@@ -67,8 +67,8 @@ def worst_case(
     Returns
     -------
     xarray.Dataset
-        ``regret`` (changes of arm included), ``loss_regret`` and ``switches`` at the horizon, axes (algorithm, size, epsilon,
-        run), where ``size`` is the horizon or the budget that varies; ``epsilon_value`` (size, epsilon); ``worst``, the largest
+        ``regret`` (changes of arm included), ``loss_regret``, ``switches`` at the horizon, axes (algorithm, size, epsilon,
+        run), where ``size`` is the horizon or the budget that varies; ``epsilon_value`` (size, epsilon); ``worst``, largest
         mean regret over epsilon (algorithm, size), and ``worst_epsilon``, where it is taken.
 
     Raises
@@ -106,7 +106,7 @@ def worst_case(
     at = np.broadcast_to(np.stack(values), mean.shape)
     axes = ("algorithm", "size", "epsilon", "run")
     words = {"regret": "regret and price of the changes", "loss_regret": "loss regret", "switches": "changes of arm"}
-    content = {n: (axes, v, {"long_name": words[n]}) for n, v in zip(METRICS, stacked, strict=True)}
+    content: dict[str, Any] = {n: (axes, v, {"long_name": words[n]}) for n, v in zip(METRICS, stacked, strict=True)}
     content["worst"] = (axes[:2], mean.max(axis=-1), {"long_name": "largest mean regret over epsilon"})
     content["worst_epsilon"] = (axes[:2], np.take_along_axis(at, mean.argmax(axis=-1)[..., None], axis=-1)[..., 0])
     coords = {

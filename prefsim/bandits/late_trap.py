@@ -1,9 +1,9 @@
 """Late trap: an adversary that remembers, and charges a loss of 1 to the arm played in the round before and 0 to all others.
 
-Staying costs 1 a round and leaving costs ``cost``, so that nobody does better than ``min(1, cost)`` a round while some fixed arm
-was charged at most ``T / K`` times: with ``cost >= 1`` regret is at least ``T (1 - 1 / K) - 1`` (derived). It is *not* oblivious,
-and the theorems about switching costs do not cover it. Feedback, ``cost`` and regrets are those of ``switching_losses``; ``trap``
-sees the arm of the round itself.
+Staying costs 1 a round and leaving costs ``cost``, so that nobody does better than ``min(1, cost)`` a round, while some fixed
+arm was charged at most ``T / K`` times: with ``cost >= 1`` regret is at least ``T (1 - 1 / K) - 1`` (derived). It is *not*
+oblivious, and the theorems about switching costs do not cover it. Feedback, ``cost`` and regrets are those of
+``switching_losses``; ``trap`` sees the arm of the round itself.
 """
 
 from typing import NamedTuple

@@ -3,8 +3,8 @@
     W_t = W_{t & (t - 1)} + sigma xi_t,  W_0 = 0,    l_t(a) = clip(W_t + 1/2 - epsilon 1{a = best}, 0, 1)
 
 with ``xi_t`` standard normal and ``best`` uniform, drawn anew in every run. The parent ``t & (t - 1)`` of a round is ``t``
-without its lowest bit, so that a walk takes at most ``log2 T + 1`` steps to any round and no arm kept for a while tells its own
-level from the base's: only changing arms does, at ``log T`` scales. With the literal constants
+without its lowest bit. At most ``floor(log2 T) + 1`` steps lead to any round, so that the walk stays near 1/2; and as many
+cross any moment, so that a change of arm tells a bandit learner little about ``epsilon``, and keeping one nothing. With the literal constants
 
     sigma = 1 / (9 log2 T),    epsilon = K^(1/3) T^(-1/3) / (9 log2 T)
 

@@ -81,7 +81,8 @@ def switching_losses(
     Raises
     ------
     ValueError
-        If the table is empty, not finite, outside [0, 1] or of another shape, or `cost`, `feedback` or `budget` is out of range.
+        If the table is empty, not finite, outside [0, 1] or of another shape; if `cost`, `feedback` or `budget` is out of
+        range.
     """
     table = as_losses(losses)
     rules, ones = told(cost, feedback, budget), np.ones((len(table), 1))

@@ -1,4 +1,4 @@
-"""What claims about switching costs share: sweeps for the worst epsilon, exponents as evidence, and rules driven round by round."""
+"""What claims about switching costs share: sweeps for the worst epsilon, exponents as evidence, rules driven by hand."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from numpy.typing import NDArray
 
 from prefsim import noise, registry
 from prefsim.bandit import Problem
-from prefsim.claim import Evidence
+from prefsim.claim import Control, Evidence
 from prefsim.engines import reference
 from prefsim.statistics import Rate
 from prefsim.worst_case import worst_case, worst_exponent
 
 Floats = NDArray[np.float64]
+
+ARMS = 4
+
+ROWS = ({"observe": 1}, {"observe": 0})
+"""SD-flexible and SD-full."""
+
+BIASED = "sd_played_arm_biased"
+DARTBOARD = ("shrinking_dartboard",)
+OBLIVIOUS = "losses in [0, 1], fixed in advance"
+PLAYED = Control("the observed entry does not depend on the played arm: it is the played arm's", {"policy": BIASED})
 
 RISK = 1e-3
 """Family-wise probability with which a true identity may fail its tests."""

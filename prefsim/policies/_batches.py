@@ -3,9 +3,9 @@
 The horizon is cut into ``N`` batches at ``floor(b T / N)``. Batch ``b`` is played with one arm, drawn from the weights
 ``w_b(k) = exp(-step L_b(k))`` or, on the *dartboard* (Geulen, Vocking and Winkler 2010), kept from the batch before with
 probability ``exp(-step lhat(arm))`` and else drawn from ``w_b`` anew. One round ``u`` of the batch is chosen at random before
-it begins; ``lhat_b`` is an unbiased estimate of the batch's total loss over the length of the longest batch, so that losses stay
-in [0, 1] and the bound on their sum becomes one on the regret when it is multiplied by that length, ``ceil(T / N)``, also where
-batches differ in length (derived).
+it begins; ``lhat_b`` is an unbiased estimate of the batch's total loss over the length ``ceil(T / N)`` of the longest batch.
+That is the mean loss where ``N`` divides ``T``; elsewhere a bound on the sum of mean losses, times a length, would be none on
+the regret, whose terms have either sign (derived).
 
 For ``lhat >= 0`` with ``sum_k p(k) E lhat(k)^2 <= c``, at step ``sqrt(2 ln K / (N c))``, loss regret is at most
 ``ceil(T / N) (ln K / step + step c N / 2)`` and dartboards change arms at most ``step N`` times in expectation (derived).

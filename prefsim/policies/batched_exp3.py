@@ -9,8 +9,8 @@ for ``N`` batches of ``T / N`` rounds, ``step = sqrt(2 ln K / (N K))``. For obli
 least at ``N* = (T^2 K ln K / (2 cost^2))^(1/3)``, where it is ``3 cost N*``: the rate ``K^(1/3) T^(2/3)`` of bandits with
 switching costs (Arora, Dekel and Tewari 2012; optimal by Dekel, Ding, Koren and Peres 2014). Where changes cost nothing
 ``N* = T`` and the rule is ``exp3``. With a total budget of ``B`` entries and nothing free it looks at the played arm in one
-random round of each batch, ``N = min(N*, B)``. ``batches = 1`` never changes arms. ``exp3_batched`` is another rule, with mixing,
-gains and the map of rewards that dynamical linear bandits need.
+random round of each batch, ``N = min(N*, B)``. ``batches = 1`` never changes arms. ``exp3_batched`` is another rule, with
+mixing, gains and the map of rewards that dynamical linear bandits need.
 """
 
 from typing import NamedTuple

@@ -7,8 +7,8 @@ Playing shows nothing (a total budget ``B``): ``shrinking_dartboard`` with ``B``
     else:                                               shrinking_dartboard with B_ex, the own losses are left alone
 
 This attains the minimax rates of Cheng, Zhou and Ji 2023 up to logarithms, ``T sqrt(K / B)`` in the first case and
-``min(K^(1/3) T^(2/3), T sqrt(K / B_ex))`` in the second, at ``cost = 1`` (structure recalled). Other prices move the crossing of
-the two rates to where it stands above, and no more entries than rounds are needed to gain on bandit feedback (derived).
+``min(K^(1/3) T^(2/3), T sqrt(K / B_ex))`` in the second, at ``cost = 1`` (structure recalled). Other prices move the crossing
+of the two rates to where it stands above, and no more entries than rounds are needed to gain on bandit feedback (derived).
 """
 
 from typing import NamedTuple

@@ -10,7 +10,7 @@ oblivious losses in [0, 1]
     E loss regret(t) <= rate K t + 2 / rate,    E changes <= rate sum_s |l_s|_1 <= rate K t
 
 and ``rate = 0`` stands for ``sqrt(2 / (K T (1 + cost)))``, which minimises their priced sum (Kalai and Vempala 2005, recalled).
-``fresh = True`` draws ``p`` anew in every round: follow the perturbed leader, which has the same loss and changes arms all the time.
+``fresh = True`` draws ``p`` anew in every round: follow the perturbed leader, with the same loss and changes all the time.
 """
 
 from math import ceil, sqrt

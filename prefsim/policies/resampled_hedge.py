@@ -3,9 +3,9 @@
     p(k) ~ exp(-step L(k)),    draw an arm from p,    L(k) += l(k) for every arm
 
 ``step = 0`` stands for ``sqrt(8 ln K / T)``. For every oblivious sequence of losses the loss regret is at most
-``ln K / step + step t / 8``, ``sqrt(T ln K / 2)`` at the horizon (Cesa-Bianchi and Lugosi 2006, Theorem 2.2; loss form of Freund
-and Schapire 1997), but where two arms stay close the arm changes in a constant share of the rounds: the reason why
-``shrinking_dartboard``, with the same weights, keeps its arm as long as it can.
+``ln K / step + step t / 8``, ``sqrt(T ln K / 2)`` at the horizon (Freund and Schapire 1997; in this form Cesa-Bianchi and
+Lugosi 2006, Theorem 2.2, recalled), but where two arms stay close the arm changes in a constant share of the rounds: the
+reason why ``shrinking_dartboard``, with the same weights, keeps its arm as long as it can.
 """
 
 from math import log, sqrt

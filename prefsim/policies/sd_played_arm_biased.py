@@ -4,8 +4,8 @@
     lhat(k) = (mean loss of the batch) / p(k) for the arm played, 0 for the others
 
 The dartboard's arm has the law ``p`` only if the estimates do not depend on it. Here they do: an arm that is kept is charged
-again, one that is not drawn is never charged, ``p(arm)`` is not the chance with which the arm is played given what is known, and
-the estimate is biased. No bound holds. Source: derived (``shrinking_dartboard``, whose batches and learning rate it has).
+again, one that is not drawn is never charged, ``p(arm)`` is not the chance with which the arm is played given what is known,
+and the estimate is biased. No bound holds. Source: derived (``shrinking_dartboard``; learning rate of ``batched_exp3``).
 """
 
 from prefsim.policies._batches import State, prepare  # noqa: F401

@@ -11,8 +11,8 @@ observed, as a redrawn one would, but it is redrawn only as often as the weights
 
 (``ceil(T / N) N`` for ``T``; derived). ``observe = 0`` looks at all arms (SD-full), 1 at a single one (SD-flexible); with more
 than ``m T`` entries ``m`` rises to ``B / T``, up to full information, where the first term is ``sqrt(2 T ln K)``. The estimate
-must not depend on the played arm: ``sd_played_arm_biased`` is what happens else. Dartboard of Geulen, Vocking and Winkler 2010; with
-budgets Cheng, Zhou and Ji 2023 (structure recalled, constants derived; ``_batches.py``).
+must not depend on the played arm: ``sd_played_arm_biased`` is what happens else. Dartboard of Geulen, Vocking and Winkler
+2010; with budgets Cheng, Zhou and Ji 2023 (structure recalled, constants derived; ``_batches.py``).
 """
 
 from typing import NamedTuple

@@ -3,10 +3,10 @@
     block n lasts max(ceil(a_n), 1) rounds,    a_n = (3 cost / 2) sqrt(n / K),    eta_n = (2 / (a_n + 1)) sqrt(2 / n)
     one arm a block, drawn from w(k) = 4 / (eta_n (L(k) - x))^2 with sum 1;    L(arm) += (loss of the block) / w(arm)
 
-The price ``cost`` is the problem's; neither the horizon nor the kind of losses is needed. Regret and priced changes are together
-``O((cost K)^(1/3) T^(2/3) + sqrt(K T))`` against oblivious losses and ``O(((cost K)^(2/3) T^(1/3) + ln T) sum_i 1 / D_i)``
-where gaps ``D`` to one best arm are fixed (Rouyer, Seldin and Cesa-Bianchi 2021; block lengths and rates recalled). A block that
-the horizon cuts off is played and teaches nothing. The weights are solved for as in ``tsallis_inf``.
+The price ``cost`` is the problem's; neither the horizon nor the kind of losses is needed. Regret and priced changes are
+together ``O((cost K)^(1/3) T^(2/3) + sqrt(K T))`` against oblivious losses and ``O(((cost K)^(2/3) T^(1/3) + ln T) sum_i 1 /
+D_i)`` where gaps ``D`` to one best arm are fixed (Rouyer, Seldin and Cesa-Bianchi 2021; block lengths and rates recalled). A
+block that the horizon cuts off is played and teaches nothing. The weights are solved for as in ``tsallis_inf``.
 """
 
 from math import ceil, sqrt
