@@ -56,7 +56,7 @@ def worst_case(
     algorithms : sequence
         Policies, as for :func:`prefsim.run`; ``"budget"`` as the value of a hyperparameter stands for the budget.
     horizon, budget : number or sequence of numbers
-        Rounds, and entries that may be asked for (with ``feedback="entries"`` or ``"extra"``); one of the two may be a sequence.
+        Rounds, and entries to ask for (with ``feedback="entries"`` or ``"extra"``); one of the two may be a sequence.
     arms, cost, feedback
         Of :func:`prefsim.bandits.multi_scale_random_walk`; the walk's steps have the literal standard deviation.
     runs, seed, engine

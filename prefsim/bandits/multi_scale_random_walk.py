@@ -4,7 +4,7 @@
 
 with ``xi_t`` standard normal and ``best`` uniform, drawn anew in every run. The parent ``t & (t - 1)`` of a round is ``t``
 without its lowest bit. At most ``floor(log2 T) + 1`` steps lead to any round, so that the walk stays near 1/2; and as many
-cross any moment, so that a change of arm tells a bandit learner little about ``epsilon``, and keeping one nothing. With the literal constants
+cross any moment, so that a change of arm tells little about ``epsilon``, and keeping one nothing. With the literal constants
 
     sigma = 1 / (9 log2 T),    epsilon = K^(1/3) T^(-1/3) / (9 log2 T)
 
