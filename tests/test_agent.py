@@ -133,3 +133,20 @@ def test_agent_refuses():
     duel = ps.agent("rucb", arms=3)
     with pytest.raises(ValueError, match="whether the first arm won"):
         duel.learn(duel.act(), 0.5)
+
+
+def test_agent_of_entries_refuses():
+    with pytest.raises(ValueError, match="exp3 learns from bandit feedback, not from 'full'"):
+        ps.agent("exp3", arms=2, horizon=5, feedback="full")
+    with pytest.raises(ValueError, match="budget must be a number >= 0"):
+        ps.agent("shrinking_dartboard", arms=2, horizon=5, budget=-1)
+    live = ps.agent("shrinking_dartboard", arms=2, horizon=5, feedback="entries", budget=10, free=False)
+    with pytest.raises(ValueError, match="ask without act"):
+        live.ask()
+    arm = live.act()
+    assert live.ask().all()
+    for bad, sentence in (([0.5], "for each of 2 arms"), ([0.5, np.nan], r"every arm of ask\(\)"), ([0.5, 2.0], "reward in")):
+        with pytest.raises(ValueError, match=sentence):
+            live.learn(arm, bad)
+    live.learn(arm, [0.5, 1.0])
+    assert live.t == 1
