@@ -132,8 +132,13 @@ def test_bad_rules_are_refused(change, sentence):
 
 
 def test_bad_walks_are_refused():
-    for change, sentence in (({"arms": 0}, "arms"), ({"epsilon": 0.6}, "epsilon"), ({"epsilon": [0.1, -0.1]}, "epsilon"),
-                             ({"epsilon": []}, "epsilon"), ({"sigma": -1.0}, "sigma")):
+    for change, sentence in (
+        ({"arms": 0}, "arms"),
+        ({"epsilon": 0.6}, "epsilon"),
+        ({"epsilon": [0.1, -0.1]}, "epsilon"),
+        ({"epsilon": []}, "epsilon"),
+        ({"sigma": -1.0}, "sigma"),
+    ):
         with pytest.raises(ValueError, match=f"{sentence} must be"):
             ps.bandits.multi_scale_random_walk(**change)
     with pytest.raises(ValueError, match=r"losses must lie in \[0, 1\]"):
@@ -191,8 +196,15 @@ def test_marginals_by_enumerating_what_may_be_observed(observe):
 
 
 def test_plan_spends_the_budget_and_no_more():
-    plans = {(1, 100): (1, 100), (0, 100): (4, 25), (1, 2500): (3, 833), (1, np.inf): (4, 1000), (0, 3): (3, 1), (1, 1): (1, 1),
-             (3, 1000): (3, 333)}
+    plans = {
+        (1, 100): (1, 100),
+        (0, 100): (4, 25),
+        (1, 2500): (3, 833),
+        (1, np.inf): (4, 1000),
+        (0, 3): (3, 1),
+        (1, 1): (1, 1),
+        (3, 1000): (3, 333),
+    }
     for (observe, budget), plan in plans.items():
         assert _batches.dartboard_plan(observe, 0, Problem(4, 1000, budget=budget)) == plan
     assert _batches.dartboard_plan(1, 0, Problem(4, 1000)) == (4, 1000)

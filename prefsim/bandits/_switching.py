@@ -68,4 +68,3 @@ def settle(world: Any, action: int, price: float) -> tuple[float, float]:
     change = price if world.last[0] >= 0 and world.last[0] != action else 0.0
     world.last[0] = action
     return plain + change, plain
-

@@ -99,7 +99,6 @@ def optimal_bound(budget: str, factor: int = 1) -> Evidence:
     return Evidence(np.stack(measured, axis=1), 1.0, confidence=CONFIDENCE, label="regret over 3 cost N*")
 
 
-
 def bandit_exponent(budget: str, policies: tuple[str, ...] = BANDIT) -> Exponent:
     """Exponents of the worst regret in the horizon."""
     horizons, runs = HORIZONS[budget]
