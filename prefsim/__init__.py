@@ -54,6 +54,7 @@ _HOME = {
     "summarize": "tournament",
     "tune": "tune",
     "verify": "claim",
+    "worst_case": "worst_case",
 }
 _PACKAGES = ("bandits", "games")
 
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from prefsim.step_limits import step_limits
     from prefsim.tournament import summarize
     from prefsim.tune import Tuned, tune
+    from prefsim.worst_case import worst_case
 
 
 def __getattr__(name: str) -> Any:

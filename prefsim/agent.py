@@ -15,6 +15,7 @@ from prefsim.bandit import Problem, kinds
 from prefsim.engines import reference
 from prefsim.experiment import MOST_ROUNDS, whole
 from prefsim.game import as_floats
+from prefsim.told import check_feedback
 
 
 class Agent:
@@ -24,6 +25,8 @@ class Agent:
     ----------
     state : NamedTuple of ndarray
         The policy's state.
+    told : str
+        What it is told in a round: ``"bandit"``, ``"duel"``, ``"full"`` or ``"entries"``.
     t : int
         Rounds completed.
     """
@@ -31,16 +34,18 @@ class Agent:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         entry, self._hyper = registry.resolve("policies", settings["key"], settings["hyper"])
-        self._rule, self._feedback = entry.module, settings["feedback"]
-        told = settings["problem"]
-        features = np.zeros((told["arms"], told["dimension"]))
-        self._problem = Problem(features=features, **{**told, "hints": np.array(told["hints"], dtype=np.float64)})
-        self._act = reference.action_rule(entry.module, self._feedback)
+        self._rule, self.told = entry.module, settings["feedback"]
+        problem = settings["problem"]
+        features = np.zeros((problem["arms"], problem["dimension"]))
+        self._problem = Problem(features=features, **{**problem, "hints": np.array(problem["hints"], dtype=np.float64)})
+        self._act = reference.action_rule(entry.module, self.told)
+        self._learn = reference.learn_rule(entry.module, self.told)
         self._noise = noise.open_stream(*noise.stream_key(settings["seed"], "", "policy"), 0, 0)
         self.state = reference.allocate(entry.module)(self._problem)
         self.t = 0
         self._pending: Any = None
-        self._described = told["dimension"] == 0
+        self._wanted = np.zeros(problem["arms"])
+        self._described = problem["dimension"] == 0
 
     def act(self, features: ArrayLike | None = None) -> int | tuple[int, int]:
         """Choose the arm (or, for duels, the pair of arms) to play now; asking twice gives the same answer.
@@ -62,8 +67,23 @@ class Agent:
                 raise ValueError(f"{self._settings['key']} needs features of the arms; give them to act or to agent.")
             noise.seek(self._noise, self.t + 1)
             action = self._act(self._hyper, self.state, self._problem, self.t + 1, self._noise)
-            self._pending = (int(action[0]), int(action[1])) if self._feedback == "duel" else int(action)
+            self._pending = (int(action[0]), int(action[1])) if self.told == "duel" else int(action)
+            self._wanted[:] = 0.0
+            if self.told == "entries":
+                self._rule.ask(self._hyper, self.state, self._problem, self.t + 1, self._pending, self._noise, self._wanted)
         return self._pending
+
+    def ask(self) -> NDArray[np.bool_]:
+        """Which arms' rewards of this round the policy asks to see, shape (arms,); for agents told ``"entries"``.
+
+        Raises
+        ------
+        ValueError
+            If no action was asked for yet: what is wanted may depend on it.
+        """
+        if self._pending is None:
+            raise ValueError("ask without act: ask act() for the next action first.")
+        return self._wanted > 0
 
     def _describe(self, features: ArrayLike) -> None:
         values = as_floats(features, "features")
@@ -85,9 +105,10 @@ class Agent:
         action : int or pair of int
             The action :meth:`act` returned.
         feedback : float or array_like
-            Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did; for
-            policies that learn from clicks 1 or 0 for each item of the slate, and anything for the others; for policies that
-            commit themselves (to ``agent.state.commitment``) the report of the round, as their environment's file describes it.
+            Reward, in [0, 1] for the policies that need it; for duels 1 if the first arm won and 0 if the second did. For
+            ``"full"`` and ``"entries"`` the rewards of the round, NaN where an entry was not seen; for policies that learn
+            from clicks 1 or 0 for each item of the slate, and anything for the others; for policies that commit themselves (to
+            ``agent.state.commitment``) the report of the round, as their environment's file describes it.
 
         Raises
         ------
@@ -99,43 +120,15 @@ class Agent:
         played = tuple(action) if isinstance(action, (tuple, list, np.ndarray)) else action
         if played != self._pending:
             raise ValueError(f"action {action} is not the one act() returned, {self._pending}; play that one.")
-        check = {"clicks": self._clicks, **dict.fromkeys(reference.COMMITTED, self._report)}.get(self._feedback, self._number)
-        told = check(feedback)
+        told = check_feedback(self.told, self._rule, self._problem, self._pending, self._wanted, feedback)
         self.t += 1
-        self._rule.learn(self._hyper, self.state, self._problem, self.t, self._pending, told)
+        self._learn(self._hyper, self.state, self._problem, self.t, self._pending, told)
         self._pending = None
-
-    def _clicks(self, feedback: ArrayLike) -> NDArray[np.float64]:
-        """Check the clicks on a slate, by item."""
-        clicks = as_floats(feedback, "feedback")
-        shown = self._problem.features[self._pending] > 0
-        if clicks.shape != shown.shape or not np.isin(clicks[shown], (0.0, 1.0)).all():
-            items = f"each of {len(shown)} items whether it was clicked, 0 or 1 for those shown"
-            raise ValueError(f"feedback must tell of {items}; got {feedback!r}.")
-        return clicks
-
-    def _report(self, feedback: ArrayLike) -> NDArray[np.float64]:
-        """Check what is told of a round that was committed to."""
-        report = as_floats(feedback, "feedback")
-        if not report.ndim:
-            raise ValueError(f"feedback must be the report of the round, an array; got {feedback!r}.")
-        return report
-
-    def _number(self, feedback: ArrayLike) -> float:
-        """Check a reward, or the outcome of a duel."""
-        value = float(feedback) if isinstance(feedback, (bool, int, float, np.number, np.bool_)) else float("nan")
-        unit = getattr(self._rule, "REWARDS", "") == "unit"
-        if self._feedback == "duel" and value not in (0.0, 1.0):
-            raise ValueError(f"feedback must be 0 or 1, whether the first arm won; got {feedback!r}.")
-        if not np.isfinite(value) or (unit and not 0 <= value <= 1):
-            wanted = "a reward in [0, 1]" if unit else "a finite reward"
-            raise ValueError(f"feedback must be {wanted}; got {feedback!r}.")
-        return value
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the agent to a file (NumPy's ``.npz``, no pickle), whole or not at all; :meth:`load` goes on from there."""
         arrays = {f"state_{name}": array for name, array in self.state._asdict().items()}
-        progress = {"t": self.t, "pending": self._pending, "described": self._described}
+        progress = {"t": self.t, "pending": self._pending, "described": self._described, "wanted": self._wanted.tolist()}
         words = json.dumps({**self._settings, **progress})
         target = Path(path)
         partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
@@ -161,7 +154,7 @@ class Agent:
             settings = json.loads(str(content["settings"]))
         except (ValueError, KeyError) as error:
             raise ValueError(f"{path} holds no agent; files of agents are written by Agent.save.") from error
-        progress = {name: settings.pop(name) for name in ("t", "pending", "described")}
+        progress = {name: settings.pop(name) for name in ("t", "pending", "described", "wanted")}
         loaded = cls(settings)
         for name, array in loaded.state._asdict().items():
             saved = content.get(f"state_{name}")
@@ -172,6 +165,7 @@ class Agent:
         loaded.t, loaded._described = progress["t"], progress["described"]
         pending = progress["pending"]
         loaded._pending = tuple(pending) if isinstance(pending, list) else pending
+        loaded._wanted[:] = progress["wanted"]
         return loaded
 
 
@@ -184,10 +178,14 @@ def agent(
     seed: int = 0,
     horizon: int | None = None,
     duels: bool = False,
+    feedback: str | None = None,
     deviation: float = 0.5,
     norm: float = 1.0,
     length: float = 1.0,
     hints: ArrayLike = (),
+    cost: float = 0.0,
+    budget: float = 0.0,
+    free: bool = True,
     **hyper: Any,
 ) -> Agent:
     """Start a policy for a live system.
@@ -208,11 +206,16 @@ def agent(
         Number of rounds, for the policies that must know it.
     duels : bool
         For policies that play both kinds (``uniform``): name pairs of arms.
+    feedback : {"bandit", "full", "entries"}, optional
+        What a policy that plays single arms is told: the reward of its arm, all rewards, or those it asks for
+        (:meth:`Agent.ask`). By default the first that it learns from.
     deviation, norm, length : float
         Sub-Gaussian parameter of the rewards' noise (1/2 covers rewards in [0, 1]), bounds on the norms of a linear
         parameter and of features.
     hints : array_like, shape (constants,)
         Constants that policies for one kind of environment need, in the order its file documents under ``HINTS``.
+    cost, budget, free
+        Price of a change of arm, entries that may be asked for in all, and whether the played arm's reward is shown unasked.
     **hyper
         Hyperparameters that differ from the defaults.
 
@@ -233,9 +236,11 @@ def agent(
     """
     entry, _ = registry.resolve("policies", key, hyper)
     accepted = kinds(entry.module)
-    feedback = "duel" if duels or accepted == ("duel",) else next((k for k in accepted if k in reference.REPORTED), "bandit")
-    if feedback not in accepted:
+    kind = "duel" if duels or accepted == ("duel",) else feedback or next(k for k in accepted if k != "duel")
+    if kind == "duel" and "duel" not in accepted:
         raise ValueError(f"{key} plays single arms, not duels; leave duels out.")
+    if kind not in accepted or (feedback is not None and feedback != kind):
+        raise ValueError(f"{key} learns from {' or '.join(accepted)} feedback, not from {feedback!r}.")
     if features is not None:
         shape = np.shape(features)
         if len(shape) != 2 or (arms is not None and arms != shape[0]) or (dimension and dimension != shape[1]):
@@ -243,7 +248,7 @@ def agent(
         arms, dimension = shape
     if arms is None:
         raise ValueError("agent needs arms, the number of arms (or features, one row for each).")
-    whole("arms", arms, 2 if feedback == "duel" else 1, None)
+    whole("arms", arms, 2 if kind == "duel" else 1, None)
     if getattr(entry.module, "SIDE", "") and not whole("dimension", dimension, 0, None):
         raise ValueError(f"{key} looks at {entry.module.SIDE} of the arms; give agent features=..., or their dimension=....")
     if horizon is None and not getattr(entry.module, "ANYTIME", True):
@@ -252,16 +257,20 @@ def agent(
     for name, value in (("deviation", deviation), ("norm", norm), ("length", length)):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above 0; got {value!r}.")
+    for name, value in (("cost", cost), ("budget", budget)):
+        if not value >= 0:
+            raise ValueError(f"{name} must be a number >= 0; got {value!r}.")
     constants = np.atleast_1d(as_floats(hints, "hints"))
     if getattr(entry.module, "HINTS", "") and not constants.size:
         raise ValueError(f"{key} is for {entry.module.HINTS}, whose constants it must be told; give hints=....")
     if constants.ndim != 1 or not np.isfinite(constants).all():
         raise ValueError(f"hints must be a flat list of finite numbers; got {hints!r}.")
-    told = {"deviation": float(deviation), "norm": float(norm), "length": float(length), "dimension": int(dimension)}
+    told: dict[str, Any] = {"deviation": float(deviation), "norm": float(norm), "length": float(length)}
+    told |= {"dimension": int(dimension), "cost": float(cost), "budget": float(budget), "free": bool(free)}
     settings = {
         "key": key,
         "hyper": hyper,
-        "feedback": feedback,
+        "feedback": kind,
         "seed": whole("seed", seed, 0, None),
         "problem": {"arms": int(arms), "horizon": rounds, **told, "hints": constants.tolist()},
     }

@@ -26,6 +26,12 @@ class Problem(NamedTuple):
     """Bound on the Euclidean norm of a feature vector."""
     dimension: int = 0
     """Numbers that describe an arm, 0 where nothing does."""
+    cost: float = 0.0
+    """What a change of arm costs."""
+    budget: float = 0.0
+    """Entries that may be asked for in all, rewards of the round's arms; 0 where there is nothing to ask for."""
+    free: bool = True
+    """Whether the played arm's reward is shown unasked."""
     hints: Any = np.zeros(0)
     """What else the environment tells: constants its file documents under ``HINTS``."""
     features: Any = np.zeros((1, 0))
@@ -61,6 +67,8 @@ class Bandit:
         Constants that policies of one kind of environment are told.
     feedback : sequence of str, optional
         Kinds of feedback it gives, where that is less than its environment can.
+    cost, budget, free
+        What a policy is told of the price of a change of arm and of the entries it may ask for (:class:`Problem`).
     """
 
     def __init__(
@@ -77,6 +85,9 @@ class Bandit:
         dimension: int = 0,
         hints: Sequence[float] = (),
         feedback: Sequence[str] | None = None,
+        cost: float = 0.0,
+        budget: float = 0.0,
+        free: bool = True,
     ) -> None:
         self.environment = environment
         self.truth = type(truth)(*(np.ascontiguousarray(field, dtype=np.float64) for field in truth))
@@ -84,6 +95,7 @@ class Bandit:
         self.normalisation = normalisation
         self.names = tuple(names) if names is not None else None
         self.known = {"deviation": deviation, "norm": norm, "length": length, "dimension": dimension}
+        self.known |= {"cost": float(cost), "budget": float(budget), "free": bool(free)}
         self.hints = np.array(hints, dtype=np.float64)
         self.feedback = tuple(feedback) if feedback is not None else None
         self.recipe: Mapping[str, Any] | None = None

@@ -91,6 +91,8 @@ def _example(feedback: str | tuple[str, ...]) -> tuple[str, Bandit] | None:
         return "arxiv_six_rankers", bandits.arxiv_six_rankers()
     if "bandit" in (feedback, *feedback):
         return "ten arms", bandits.bernoulli([0.5] + [0.4] * 9)
+    if {"full", "entries"} & {feedback, *feedback}:
+        return "all losses shown", bandits.switching_losses(feedback="full")
     return None
 
 

@@ -31,6 +31,7 @@ _OPTIONAL = {
         "regret_slope": ("hyper", "truth", "problem"),
         "recommend": ("hyper", "state", "problem", "t"),
         "ask": ("hyper", "state", "problem", "t", "action", "noise", "wanted"),
+        "learn_entries": ("hyper", "state", "problem", "t", "action", "feedback"),
     },
     "bandits": {
         "feedback": ("truth", "world", "action", "t", "noise"),

@@ -103,7 +103,7 @@ def setting(bandit: Bandit, environment: Any) -> str:
     """Name of the setting a theorem must cover: what the rewards are like, or which regret a duel is charged."""
     if "duel" in kinds(environment):
         return bandit.normalisation
-    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady", "cpr_hat"):
+    if bandit.normalisation not in ("pseudo", "realised", "dlb_steady", "cpr_hat", "switching"):
         return ""
     return str(getattr(environment, "SETTING", getattr(environment, "REWARDS", "")))
 

@@ -77,11 +77,26 @@ PROBLEMS["clicks with features"] = {
     "one position": ps.bandits.slate_clicks([0.2, 0.7], [0.5]),
 }
 
+TABLE = np.array([[0.9, 0.2, 0.5, 0.6], [0.1, 0.0, 0.5, 0.6], [0.8, 0.4, 0.5, 1.0]])
+"""Losses, of which those of arm 1 are the smallest in all."""
+
+PROBLEMS["full"] = {
+    "table": ps.bandits.switching_losses(TABLE, feedback="full"),
+    "two tables": ps.bandits.switching_losses([[[0.0, 1.0]], [[0.3, 0.2]]], cost=0.3, feedback="full", coins=True),
+    "one expert's losses": ps.bandits.switching_losses([[0.4], [0.7]], feedback="full"),
+}
+PROBLEMS["entries"] = {
+    "rationed": ps.bandits.switching_losses(TABLE, cost=2.0, feedback="entries", budget=1000),
+    "two walks": ps.bandits.multi_scale_random_walk(3, [0.1, 0.4], 0.2, feedback="extra", budget=300),
+    "free to ask": ps.bandits.switching_losses([[0.2, 0.1]], cost=0.0, feedback="entries"),
+    "nearly blind": ps.bandits.switching_losses(TABLE, feedback="entries", budget=2),
+}
+
 PROBLEMS["bandit with fixed features"] = {k: p for k, p in PROBLEMS["bandit with features"].items() if k != "contexts"}
 """For policies that plan ahead with the features of the arms."""
 
 LEARNABLE = ("ten arms", "winner", "no winner", "linear", "contexts", "experts", "utilities", "fresh pairs",
-             "budgets", "practice", "slates")
+             "budgets", "practice", "slates", "table", "rationed")
 """Those on which whatever learns must beat uniform play."""
 
 PATIENCE = {"interleaved_filter": 30_000, "savage": 30_000, "beat_the_mean": 300_000, "max_in_pair": 30_000, "vacdb": 30_000,
@@ -114,6 +129,9 @@ def renumbered(problem, order):
         return ps.bandits.bernoulli(truth.means[0][order])
     if problem.environment == "dueling":
         return ps.bandits.dueling(truth.preference[0][np.ix_(order, order)])
+    if problem.environment == "switching_losses":
+        feedback, budget = ("full", None) if "full" in problem.feedback else ("entries", problem.known["budget"])
+        return ps.bandits.switching_losses(truth.losses[0][:, order], truth.cost[0, 0], feedback, budget)
     if problem.environment == "linear":
         return ps.bandits.linear(truth.features[0][order], [0.6, 0.8], deviation=truth.deviation[0, 0])
     if problem.environment == "score_duels":

@@ -21,6 +21,8 @@ LIVE = {
     "clicks with features": "two crowds",
     "semi with one-sided feedback": "few classifiers",
     "reports with hiring": "two agents",
+    "full": "table",
+    "entries": "rationed",
 }
 
 
@@ -38,7 +40,7 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
     nature = noise.open_stream(*noise.stream_key(4, "", "environment"), 0, 0)
     if hasattr(environment, "start"):
         environment.start(truth, world, told, nature)
-    total = 0.0
+    total, told_free = 0.0, told.free
     for t in range(1, horizon + 1):
         noise.seek(nature, t)
         features = truth.features[order] if "features" in truth._fields else None
@@ -54,7 +56,15 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
         if environment.FEEDBACK in reference.COMMITTED:
             world.commitment[order] = live.state.commitment
         signal = environment.feedback(truth, world, played, t, nature)
-        live.learn(action, world.report if "report" in getattr(world, "_fields", ()) else signal)
+        told = world.report if "report" in getattr(world, "_fields", ()) else signal
+        if live.told == "entries":
+            asked = live.ask() & ~((np.arange(problem.arms) == action) & told_free)
+            assert asked.sum() <= world.budget[0]
+            world.budget[0] -= asked.sum()
+            told = np.where(asked | ((np.arange(problem.arms) == action) & told_free), world.rewards[order], np.nan)
+        elif live.told == "full":
+            told = world.rewards[order]
+        live.learn(action, told)
         total += environment.regrets(truth, world, played, t, signal)[0]
     assert live.t == horizon
     return total
@@ -67,6 +77,7 @@ def test_agent_plays_the_simulated_run(policy, kind, tmp_path):
     horizon = 120
     simulated = ps.run(problem, [policy], horizon=horizon, seed=4)
     settings = {"seed": 4, "horizon": horizon, "duels": kind.startswith("duel"), **problem.known, "hints": problem.hints}
+    settings["feedback"] = None if kind.startswith("duel") else kind.split()[0]
     for checkpoint in (None, tmp_path / "agent.npz"):
         live = ps.agent(policy, problem.arms, **settings)
         assert simulate(live, policy, problem, horizon, checkpoint) == simulated.regret.values[0, 0, 0, -1]
@@ -126,3 +137,20 @@ def test_agent_refuses():
     duel = ps.agent("rucb", arms=3)
     with pytest.raises(ValueError, match="whether the first arm won"):
         duel.learn(duel.act(), 0.5)
+
+
+def test_agent_of_entries_refuses():
+    with pytest.raises(ValueError, match="exp3 learns from bandit feedback, not from 'full'"):
+        ps.agent("exp3", arms=2, horizon=5, feedback="full")
+    with pytest.raises(ValueError, match="budget must be a number >= 0"):
+        ps.agent("shrinking_dartboard", arms=2, horizon=5, budget=-1)
+    live = ps.agent("shrinking_dartboard", arms=2, horizon=5, feedback="entries", budget=10, free=False)
+    with pytest.raises(ValueError, match="ask without act"):
+        live.ask()
+    arm = live.act()
+    assert live.ask().all()
+    for bad, sentence in (([0.5], "for each of 2 arms"), ([0.5, np.nan], r"every arm of ask\(\)"), ([0.5, 2.0], "reward in")):
+        with pytest.raises(ValueError, match=sentence):
+            live.learn(arm, bad)
+    live.learn(arm, [0.5, 1.0])
+    assert live.t == 1

@@ -13,7 +13,7 @@ depend on what is played (Bubeck and Cesa-Bianchi 2012, Section 3).
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from prefsim.bandit import Bandit
 from prefsim.game import as_floats
@@ -64,14 +64,19 @@ def adversarial(losses: ArrayLike = EXAMPLE, coins: bool = False) -> Bandit:
     ValueError
         If `losses` is empty, not finite, outside [0, 1], or of another shape.
     """
+    table = as_losses(losses)
+    truth = Truth(table, np.full((len(table), 1), float(coins)))
+    return Bandit("adversarial", truth, table.shape[-1], normalisation="realised")
+
+
+def as_losses(losses: ArrayLike) -> NDArray[np.float64]:
+    """Check a table of losses in [0, 1] and return it as (instances, rounds, arms)."""
     table = as_floats(losses, "losses")
     if table.ndim not in (2, 3) or not table.size:
         raise ValueError(f"losses must have shape (rounds, arms) or (instances, rounds, arms); got {table.shape}.")
     if not np.isfinite(table).all() or table.min() < 0 or table.max() > 1:
         raise ValueError(f"losses must lie in [0, 1]; they reach from {table.min():g} to {table.max():g}.")
-    table = table.reshape(-1, *table.shape[-2:])
-    truth = Truth(table, np.full((len(table), 1), float(coins)))
-    return Bandit("adversarial", truth, table.shape[-1], normalisation="realised")
+    return table.reshape(-1, *table.shape[-2:])
 
 
 def feedback(truth, world, action, t, noise):

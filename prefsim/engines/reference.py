@@ -24,6 +24,11 @@ def action_rule(policy: ModuleType, feedback: str) -> Callable[..., Any]:
     return getattr(policy, f"act_{feedback}", policy.act)
 
 
+def learn_rule(policy: ModuleType, feedback: str) -> Callable[..., Any]:
+    """The function by which `policy` learns from this kind of feedback (``learn_entries`` where it has one for entries)."""
+    return getattr(policy, f"learn_{feedback}", policy.learn)
+
+
 def allocate(rule: ModuleType) -> Callable[..., Any]:
     """Return the function that allocates the state of a policy or environment, zeros of the declared types and shapes."""
 
@@ -68,7 +73,7 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kin
         "act": action_rule(policy, kind),
         "hand_over": loop.hand_commitment if kind in COMMITTED else loop.nothing,
         "reveal": REVEAL.get(kind, loop.pass_on),
-        "learn": policy.learn,
+        "learn": learn_rule(policy, kind),
         "place": loop.place_pair if duel else loop.place_arm,
         "start": getattr(environment, "start", loop.nothing),
         "observe": getattr(environment, "observe", loop.nothing),

@@ -1,8 +1,8 @@
-"""What EXP3 and EXP3-IX share: exponential weights of estimated losses, of which a round changes one.
+"""Exponential weights of estimated losses, of which a round of EXP3 changes one and full information all.
 
     p(i) = exp(-step L(i)) / sum_j exp(-step L(j))
 
-A round costs one exponential and O(arms) additions; the exponents are shifted before the weights underflow.
+A round of EXP3 costs one exponential and O(arms) additions; the exponents are shifted before the weights underflow.
 """
 
 from math import exp
@@ -49,13 +49,19 @@ def charge(state, arm, estimate):
     total = 0.0  # summed one by one: every engine must round alike
     for i in range(len(state.weight)):
         total += state.weight[i]
+    state.total[0] = total
     if total < 1e-100:
-        floor = state.loss[0]
-        for i in range(1, len(state.loss)):
-            floor = min(floor, state.loss[i])
-        state.floor[0] = floor
-        total = 0.0
-        for i in range(len(state.weight)):
-            state.weight[i] = exp(-state.step[0] * (state.loss[i] - floor))
-            total += state.weight[i]
+        weigh(state)
+
+
+def weigh(state):
+    """Weights of all arms by their losses; the smallest comes off first."""
+    floor = state.loss[0]
+    for i in range(1, len(state.loss)):
+        floor = min(floor, state.loss[i])
+    state.floor[0] = floor
+    total = 0.0
+    for i in range(len(state.weight)):
+        state.weight[i] = exp(-state.step[0] * (state.loss[i] - floor))
+        total += state.weight[i]
     state.total[0] = total

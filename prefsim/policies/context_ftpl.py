@@ -55,8 +55,9 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    if hyper.noise < 0 or hyper.samples < 1 or hyper.resamples < 1:
-        return "noise must be >= 0, 0 for the default, and samples and resamples at least 1."
+    for name, least in (("noise", 0), ("samples", 1), ("resamples", 1)):
+        if getattr(hyper, name) < least:
+            return f"{name} must be at least {least}; got {getattr(hyper, name):g}."
     return ""
 
 

@@ -70,15 +70,15 @@ def rate(hyper, t):
     return (4.0 if hyper.reduced else 2.0) / sqrt(t)
 
 
-def act(hyper, state, problem, t, noise):
-    """Solve for the weights and draw from them."""
-    eta, z, total = rate(hyper, t), state.root[0], 0.0
+def weigh(state, eta):
+    """Solve for the weights at learning rate `eta`."""
+    z, total, arms = state.root[0], 0.0, len(state.loss)
     floor = state.loss[0]
-    for i in range(1, problem.arms):
+    for i in range(1, arms):
         floor = min(floor, state.loss[i])
     for _ in range(STEPS):
         total, slope = 0.0, 0.0
-        for i in range(problem.arms):
+        for i in range(arms):
             u = 2.0 / (eta * (state.loss[i] - floor) + z)
             state.weight[i] = u * u
             total += u * u
@@ -87,8 +87,13 @@ def act(hyper, state, problem, t, noise):
             break
         z = max(2.0, z + (total - 1.0) / slope)
     state.root[0] = z
-    for i in range(problem.arms):
+    for i in range(arms):
         state.weight[i] /= total
+
+
+def act(hyper, state, problem, t, noise):
+    """Draw from the weights."""
+    weigh(state, rate(hyper, t))
     return draw(state.weight, 1.0, noise)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prefsim.ops import uniform
 
-FEEDBACK = ("bandit", "duel")
+FEEDBACK = ("bandit", "duel", "full", "entries")
 BOUND_COVERS = ("subgaussian", "heavy", "duel_average", "copeland", "borda")
 
 
@@ -32,6 +32,10 @@ def act(hyper, state, problem, t, noise):
 def act_duel(hyper, state, problem, t, noise):
     """Draw two arms independently."""
     return int(uniform(noise) * problem.arms), int(uniform(noise) * problem.arms)
+
+
+def ask(hyper, state, problem, t, action, noise, wanted):
+    """Ask for nothing."""
 
 
 def learn(hyper, state, problem, t, action, feedback):
