@@ -56,13 +56,13 @@ _HOME = {
     "verify": "claim",
     "worst_case": "worst_case",
 }
-_PACKAGES = ("bandits", "games")
+_PACKAGES = ("bandits", "games", "llm")
 
 __all__ = ["__version__", *sorted((*_HOME, *_PACKAGES))]
 
 
 if TYPE_CHECKING:
-    from prefsim import bandits, games
+    from prefsim import bandits, games, llm
     from prefsim.agent import Agent, agent
     from prefsim.bandit import Bandit
     from prefsim.claim import Claim, verify

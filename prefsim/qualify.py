@@ -56,6 +56,16 @@ def opponent_complaint(solver: ModuleType, hyper: Any = None, beta: float = 0.1,
     return ""
 
 
+def torch_sentence(solver: ModuleType) -> str:
+    """The torch mark of a solver: how it trains torch policies, or why it does not."""
+    complaint = torch_complaint(solver)
+    if not complaint:
+        return "Trains torch policies by regression onto its target (prefsim.llm)."
+    if not opponent_complaint(solver):
+        return f"Trains torch policies by its policy gradient (prefsim.llm), not by regression: {complaint}"
+    return f"Does not train torch policies: {complaint}"
+
+
 @cache
 def _complaint(solver: ModuleType, hyper: Any, beta: float, t: int) -> str:
     if not _local(solver, hyper, beta, t):

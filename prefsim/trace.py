@@ -148,7 +148,9 @@ def _trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any) ->
     return found, iterate.asked
 
 
-def combination(rule: Any, hyper: Any, beta: float, t: int, *, gain: bool = False, phase: int | None = None) -> dict[str, float]:
+def combination(
+    rule: Any, hyper: Any, beta: float, t: int, *, gain: bool = False, phase: int | None = None
+) -> dict[str, float]:
     """Call one function of a rule file with symbols and return the weights of all it combines, zeros too.
 
     Parameters

@@ -12,8 +12,10 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("prefsim.llm needs torch; install the extra: pip install 'prefsim[llm]'.")
 
+from prefsim.llm.hf import TransformersPolicy
 from prefsim.llm.oracles import Judge, PreferenceOracle, committee, embedding_head, from_callable, from_scores, matrix
-from prefsim.llm.policy import LogitsPolicy, Policy, PrefixPolicy
+from prefsim.llm.policy import Policy
+from prefsim.llm.prefix import LogitsPolicy, PrefixPolicy
 from prefsim.llm.records import Decoding, Key, Responses, SamplingSpec, Switches
 from prefsim.llm.train import train
 
@@ -28,6 +30,7 @@ __all__ = [
     "Responses",
     "SamplingSpec",
     "Switches",
+    "TransformersPolicy",
     "committee",
     "embedding_head",
     "from_callable",

@@ -59,9 +59,7 @@ def pair_label(
     return loss
 
 
-def unpaired(
-    lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, log_z: str, weights: Tensor | None = None
-) -> Tensor:
+def unpaired(lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, log_z: str, weights: Tensor | None = None) -> Tensor:
     """``(lp - anchor - slope gain + log Z)^2`` for responses of the policy that the anchor is the log-probability of.
 
     Parameters

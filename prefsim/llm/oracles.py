@@ -7,7 +7,7 @@ Training sees it only through :class:`Judge`, which checks it and makes it antis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,6 +84,11 @@ def from_scores(
     return _Oracle(compare, payoff, True, "scores")
 
 
+def _named(prompt: Any) -> Any:
+    """What a prompt is remembered by; chats and lists of ids are spelled out."""
+    return prompt if isinstance(prompt, (str, int)) else repr(prompt)
+
+
 class Committee(_Oracle):
     """Several criteria that vote; made by :func:`committee`."""
 
@@ -104,10 +109,10 @@ class Committee(_Oracle):
     def calibrate(self, prompt: Any, texts: Sequence[str]) -> None:
         """Fix the criteria's scales for a prompt: their standard deviations over some texts, 1 where nothing varies."""
         spread = self._score(prompt, texts).std(dim=-1)
-        self.scales[prompt] = torch.where(spread > 0, spread, 1.0)
+        self.scales[_named(prompt)] = torch.where(spread > 0, spread, 1.0)
 
     def _vote(self, prompt: Any, a: Sequence[str], b: Sequence[str]) -> Tensor:
-        scale = self.scales.get(prompt, torch.ones(len(self.criteria), dtype=torch.float64))[:, None, None]
+        scale = self.scales.get(_named(prompt), torch.ones(len(self.criteria), dtype=torch.float64))[:, None, None]
         difference = self._score(prompt, a)[:, :, None] - self._score(prompt, b)[:, None, :]
         return torch.einsum("c,cab->ab", self.shares, torch.sigmoid(self.kappa * difference / scale))
 
@@ -206,11 +211,12 @@ class Judge:
             If the oracle's numbers are not finite, outside [0, 1], of another shape, or not antisymmetric while it is
             asked in one order only.
         """
-        missing = {(x, y) for x in a for y in b if x != y and (prompt, x, y) not in self.known}
+        name = _named(prompt)
+        missing = {(x, y) for x in a for y in b if x != y and (name, x, y) not in self.known}
         if missing:
             rows, columns = (list(dict.fromkeys(side)) for side in zip(*sorted(missing), strict=True))
             self._learn(prompt, rows, columns)
-        found = [[0.5 if x == y else self.known[prompt, x, y] for y in b] for x in a]
+        found = [[0.5 if x == y else self.known[name, x, y] for y in b] for x in a]
         return torch.tensor(found, dtype=torch.float64)
 
     def gains(self, prompt: Any, a: Sequence[str], b: Sequence[str]) -> Tensor:
@@ -238,15 +244,16 @@ class Judge:
             self._inconsistent[0] += (wins - swapped)[different].abs().sum().item()
             self._inconsistent[1] += int(different.sum())
             wins = (wins + swapped) / 2
+        name = _named(prompt)
         for x, row in zip(rows, wins.tolist(), strict=True):
             for y, value in zip(columns, row, strict=True):
-                before = self.known.setdefault((prompt, x, y), value)
+                before = self.known.setdefault((name, x, y), value)
                 if x != y and not self.order_swap and abs(before - value) > TOLERANCE:
                     raise ValueError(
                         f"the oracle gives {x!r} over {y!r} the probability {value:.6g}, and {1 - before:.6g} the other way "
                         "round; they must sum to 1. Give order_swap=True, which asks in both orders and averages."
                     )
-                self.known[prompt, y, x] = 1 - before
+                self.known[name, y, x] = 1 - before
 
     def _ask(self, prompt: Any, a: list[str], b: list[str]) -> Tensor:
         wins = torch.as_tensor(self.oracle.win_matrix(prompt, a, b)).detach().double().cpu()

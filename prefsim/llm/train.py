@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from prefsim import noise
-from prefsim.engines.loops import POLICIES, Iterate
-from prefsim.experiment import record_times
-from prefsim.llm import losses, opponents
+from prefsim.experiment import record_times, whole
+from prefsim.llm import moves, opponents
 from prefsim.llm.checkpoint import Checkpoints
 from prefsim.llm.methods import Setup, setup
 from prefsim.llm.oracles import Judge, PreferenceOracle
-from prefsim.llm.policy import Policy, StepInfo
+from prefsim.llm.policy import Policy
 from prefsim.llm.progress import Progress
 from prefsim.llm.records import Key, Responses, SamplingSpec
 from prefsim.llm.trace import Plan, copies, plan
 
 if TYPE_CHECKING:
     import xarray as xr
+
+PROBED = (3, 15, 63)
+"""Iterations after which the policy must have left its reference."""
 
 
 def train(
@@ -95,16 +96,15 @@ def train(
         If a loss or gradient is not finite, naming iteration, phase and prompts.
     """
     chosen = setup(algorithm, beta, settings)
-    times = record_times(horizon, record)
-    for argument, value in {"k": k, "m": m, "batch": batch, "checkpoint_every": checkpoint_every}.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{argument} must be a whole number of at least 1; got {value!r}.")
     if not len(prompts):
         raise ValueError("prompts is empty; give at least one.")
-    if batch is not None and batch > len(prompts):
-        raise ValueError(f"batch must be at most the number of prompts, {len(prompts)}; got {batch}.")
+    horizon, k = whole("horizon", horizon, 1, None), whole("k", k, 1, None)
+    checkpoint_every = whole("checkpoint_every", checkpoint_every, 1, None)
+    m = k if m is None else whole("m", m, 1, None)
+    batch = None if batch is None else whole("batch", batch, 1, len(prompts))
+    times = record_times(horizon, record)
     run = Training(policy, list(prompts), Judge(oracle, order_swap=chosen.switches.order_swap), chosen, beta)
-    run.configure(k, m or k, batch, expectation, seed, name)
+    run.configure(k, m, batch, expectation, seed, name)
     progress = Progress(run, times, log)
     stored = Checkpoints(checkpoint, checkpoint_every, progress.description())
     start = stored.resume(run, progress)
@@ -175,7 +175,7 @@ class Training:
                     f"unpaired needs a target anchored at the current policy alone, but {label} moves towards others too; "
                     "use estimator='variance', which has no normaliser."
                 )
-        if chosen.target == "fixed_point" and (not plan.anchors or min(map(pull, plan.anchors)) <= 0):
+        if chosen.target == "fixed_point" and (not plan.anchors or min(map(moves.pull, plan.anchors)) <= 0):
             raise ValueError(
                 f"target='fixed_point' needs a step (1 - c) current + c reference with c > 0, which {label} is not here; "
                 "use target='step'."
@@ -191,7 +191,7 @@ class Training:
         if spec.single == chosen.behaviour or not (shared or chosen.estimator == "pair_label"):
             return
         asked = "opponents='shared'" if shared else "estimator='pair_label'"
-        opponent = " and ".join(f"{weight:g} {name}" for name, weight in spec.weights)
+        opponent = spec.single or " and ".join(f"{weight:g} {name}" for name, weight in spec.weights)
         raise ValueError(
             f"{asked} needs responses of the opponent, which for {self.setup.label} is {opponent} in phase {phase}, while "
             f"they come from {chosen.behaviour}; use estimator='variance' with opponents='fresh'."
@@ -219,8 +219,19 @@ class Training:
                 if self.switches.extragradient_batch == "fresh" and not self.exact:
                     responses = self.respond(t, f"responses/{phase}", plan)
             verdict = opponents.judge(self, t, phase, drawn, responses)
-            self.fit(t, phase, responses, self.objective(t, plan, responses, verdict, phase))
+            moves.fit(self, t, phase, responses, moves.objective(self, t, plan, responses, verdict, phase))
         self._move_copies(t, plan, responses, verdict)
+        if t in PROBED and "reference" in plan.scored | {plan.penalty[0]}:
+            self._probe(responses)
+
+    def _probe(self, responses: Responses) -> None:
+        """A reference that moves along makes every log-ratio 0, and training then looks quiet and healthy."""
+        here, there = self.policy.logprob_of("current", responses), self.policy.logprob_ref(responses)
+        if torch.equal(here, there) and self._fingerprint() != self._begun:
+            raise RuntimeError(
+                "the parameters have moved, but the policy's log-probabilities equal the reference's on every response: the "
+                "reference moves along. With adapters, it must be computed with the adapter off."
+            )
 
     def _turn(self, t: int) -> tuple[int, ...]:
         """Numbers of the prompts of an iteration."""
@@ -253,12 +264,6 @@ class Training:
         for name, values in logs.items():
             if not torch.isfinite(values).all():
                 raise FloatingPointError(f"log-probabilities under {name} are not finite in iteration {t}.")
-        if t > 0 and t & (t - 1) == 0 and "reference" in logs and torch.equal(logs["current"], logs["reference"]):
-            if self._fingerprint() != self._begun:
-                raise RuntimeError(
-                    "the parameters have moved, but the policy's log-probabilities equal the reference's on every response: "
-                    "the reference moves along. With adapters, it must be computed with the adapter off."
-                )
         weights = None
         if self.exact:
             even = torch.full_like(logs["current"], 1 / found.tokens.shape[1])
@@ -269,98 +274,6 @@ class Training:
         """Add generated responses to the costs."""
         self.counts["responses"] += responses.lengths.numel()
         self.counts["generated_tokens"] += int(responses.lengths.sum())
-
-    def objective(
-        self, t: int, plan: Plan, responses: Responses, verdict: opponents.Verdict, phase: int, moved: str = ""
-    ) -> Callable[[Tensor], Tensor]:
-        """The loss of token log-probabilities, for the policy's move or for that of the copy `moved`."""
-        chosen, weights = self.switches, responses.weights
-        if chosen.estimator == "policy_gradient":
-            pulled, temperature = plan.penalty
-            other = self.policy.token_logprobs_of(pulled, responses)
-            arguments = (other, verdict.gain, temperature, weights)
-            return lambda lp: self._scaled(losses.policy_gradient(lp, *arguments, kl_gradient=chosen.kl_gradient))
-        rule = getattr(self.setup.solver, moved or "target")
-        logs = responses.log_probs
-        named = {name: logs.get(name) for name in POLICIES}
-        named["half"] = logs.get("half") if phase or moved else logs["current"]
-        iterate = Iterate(**named, beta=self.beta, t=t)
-        last = () if moved else (phase,)
-        gain = verdict.gain.to(logs["current"])
-        target = rule(self.setup.hyper, iterate, gain, *last)
-        anchor = rule(self.setup.hyper, iterate, torch.zeros_like(gain), *last)
-        slope = plan.moves[moved].get("gain", 0.0) if moved else plan.slopes[phase]
-        if chosen.target == "fixed_point":
-            c = pull(plan.anchors[phase])
-            target, anchor = ((values - (1 - c) * logs["current"]) / c for values in (target, anchor))
-            slope = slope / c
-        return lambda lp: self._scaled(self._estimate(lp.sum(-1), target, anchor, slope, verdict, weights))
-
-    def _scaled(self, values: Tensor) -> Tensor:
-        return self.switches.loss_scale * values.mean()
-
-    def _estimate(
-        self, lp: Tensor, target: Tensor, anchor: Tensor, slope: float, verdict: opponents.Verdict, weights: Tensor | None
-    ) -> Tensor:
-        """The chosen estimator, a value a prompt."""
-        chosen = self.switches
-        if chosen.estimator in ("variance", "pairs"):
-            return getattr(losses, chosen.estimator)(lp, target, weights)
-        if chosen.estimator == "pair_label":
-            hard = chosen.label == "bernoulli"
-            return losses.pair_label(lp, anchor, slope, verdict.label.to(lp), weights, hard=hard)
-        gain = verdict.gain.to(lp)
-        if chosen.estimator == "unpaired":
-            return losses.unpaired(lp, anchor, slope, gain, chosen.log_z, weights)
-        return losses.soft_logistic(lp, anchor, slope, gain, weights)
-
-    def fit(self, t: int, phase: int, responses: Responses, loss_of: Callable[[Tensor], Tensor]) -> None:
-        """Take the gradient steps of one move, all on the same responses."""
-        chosen, policy = self.switches, self.policy
-        steps: list[StepInfo] = []
-        try:
-            if chosen.inner_solver == "lbfgs":
-                whole = lambda: loss_of(policy.token_logprobs(responses))  # noqa: E731
-                steps.append(policy.solve(whole, chosen.inner, chosen.inner_tolerance))
-            else:
-                for _ in range(chosen.inner):
-                    parts, loss = self._micro_batches(responses, loss_of)
-                    info = policy.step(parts)
-                    steps.append(info if loss is None else info._replace(loss=loss))
-                    if steps[-1].gradient_norm <= chosen.inner_tolerance * steps[0].gradient_norm:
-                        break
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"{error} in iteration {t}, phase {phase}, on the prompts {list(self.instances)}; choose a smaller learning "
-                "rate or step."
-            ) from None
-        self.counts["gradients"] += sum(info.gradients for info in steps)
-        first = steps[0]
-        self.latest = {"loss": first.loss, "gradient_norm": first.gradient_norm, "clipped": float(first.clipped)}
-        if chosen.inner > 1:
-            with torch.no_grad():
-                self.latest["residual"] = loss_of(policy.token_logprobs(responses)).item()
-
-    def _micro_batches(
-        self, responses: Responses, loss_of: Callable[[Tensor], Tensor]
-    ) -> tuple[list[Callable[[], Tensor]], float | None]:
-        """Closures whose gradients add up to that of the loss, and the loss where they do not add up to it themselves."""
-        policy, size = self.policy, self.switches.micro_batch
-        shape = responses.tokens.shape
-        count = shape[0] * shape[1]
-        if size == 0 or size >= count:
-            return [lambda: loss_of(policy.token_logprobs(responses))], None
-        parts = [responses.rows(first, min(first + size, count)) for first in range(0, count, size)]
-        with torch.no_grad():
-            scores = torch.cat([policy.token_logprobs(part) for part in parts]).reshape(shape)
-        scores.requires_grad_()
-        loss = loss_of(scores)
-        derivatives = losses.coefficients(loss, scores).flatten(0, 1)[:, None].split(size)
-
-        def of(part: Responses, derivative: Tensor) -> Callable[[], Tensor]:
-            return lambda: losses.surrogate(policy.token_logprobs(part), derivative)
-
-        return [of(part, derivative) for part, derivative in zip(parts, derivatives, strict=True)], loss.item()
 
     def _move_copies(self, t: int, plan: Plan, responses: Responses, verdict: opponents.Verdict) -> None:
         """Move auxiliary, magnet and slow as the rule says, and let ``previous`` follow."""
@@ -373,14 +286,7 @@ class Training:
             else:
                 found = dict(self.latest)
                 with policy.acting_as(name, train=True):
-                    self.fit(t, last, responses, self.objective(t, plan, responses, verdict, last, name))
+                    moves.fit(self, t, last, responses, moves.objective(self, t, plan, responses, verdict, last, name))
                 self.latest = found
         if "entering" in policy.copies:
             policy.copies["previous"] = policy.copies.pop("entering")
-
-
-def pull(anchor: dict[str, float]) -> float:
-    """Weight ``c`` of the reference in ``(1 - c) current + c reference``; 0 for any other anchor."""
-    some = {name: weight for name, weight in anchor.items() if weight != 0}
-    plain = set(some) <= {"current", "reference"} and abs(sum(some.values()) - 1) < 1e-9
-    return some.get("reference", 0.0) if plain else 0.0

@@ -5,10 +5,9 @@ import pytest
 import torch
 from ladder import BETA, PULLED, REGRESSED, STEP, games, hyper, logits_policy, paths, prefix_policy, tabular
 
-from prefsim.llm import losses, matrix, opponents, train
+from prefsim.llm import losses, matrix, moves, opponents, train
 from prefsim.llm import policy as policies
 from prefsim.llm.records import SamplingSpec
-from prefsim.llm.train import Training
 
 N, HORIZON = 64, 300
 ORACLE = {"behaviour": "uniform", "expectation": "exact", "estimator": "variance", "record": [0]}
@@ -68,14 +67,14 @@ def test_second_phase_anchored_at_the_half_step_is_caught(monkeypatch):
             run.half = run.policy.logprob_of("half", run.space)
         return true(run, t, phase, spec)
 
-    def objective(self, t, plan, responses, verdict, phase, moved=""):
+    def objective(run, t, plan, responses, verdict, phase, moved=""):
         if phase == 1:
-            responses.log_probs["current"] = self.half
-        return anchored(self, t, plan, responses, verdict, phase, moved)
+            responses.log_probs["current"] = run.half
+        return anchored(run, t, plan, responses, verdict, phase, moved)
 
-    anchored = Training.objective
+    anchored = moves.objective
     monkeypatch.setattr(opponents, "draw", draw)
-    monkeypatch.setattr(Training, "objective", objective)
+    monkeypatch.setattr(moves, "objective", objective)
     assert distance("egpo", 3) > 1e-6
 
 
