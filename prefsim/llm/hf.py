@@ -172,8 +172,9 @@ class TransformersPolicy(Policy):
             raise ValueError(f"{count} responses with {len(ends)} end tokens are too many to enumerate; sample instead.")
         tokens, lengths, finished = spell(len(letters), decoding.max_new_tokens, bool(ends))
         tokens = torch.tensor([*letters, *ends])[tokens]
-        fields = (field.expand(len(prompts), *field.shape).to(self.device) for field in (tokens, lengths, finished))
-        return self._spelled(Responses(tuple(prompts), *fields))
+        fields = (tokens, lengths, finished)
+        tokens, lengths, finished = (field.expand(len(prompts), *field.shape).to(self.device) for field in fields)
+        return self._spelled(Responses(tuple(prompts), tokens, lengths, finished))
 
     def _spelled(self, responses: Responses) -> Responses:
         pairs = zip(responses.tokens.tolist(), responses.lengths.tolist(), strict=True)

@@ -66,6 +66,7 @@ class Policy(ABC):
         self.schedule = schedule
         self.copies: dict[str, list[Tensor]] = {}
         self.fitted = self.live = "current"
+        self.time = 0
 
     @abstractmethod
     def sample(self, prompts: Sequence[Any], k: int, spec: SamplingSpec, key: Key) -> Responses:
@@ -140,7 +141,9 @@ class Policy(ABC):
         self.live = name
         if train:
             self.fitted = name
-            self.optimizers.setdefault(name, self.build(self.parameters))
+            if name not in self.optimizers:
+                self.optimizers[name] = self.build(self.parameters)
+                self.set_time(self.time)
         try:
             yield
             if train:
@@ -170,6 +173,7 @@ class Policy(ABC):
 
     def set_time(self, t: int) -> None:
         """Set the learning rates of iteration `t`; the schedule has no state of its own."""
+        self.time = t
         factor = 1.0 if self.schedule is None else self.schedule(t)
         for optimizer in self.optimizers.values():
             for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
@@ -197,11 +201,12 @@ class Policy(ABC):
         norm = self._gradient_norm()
         if not torch.isfinite(torch.tensor([total, norm])).all():
             raise FloatingPointError(f"the loss is {total:g} and the norm of its gradient {norm:g}")
-        clipped = self.clip is not None and norm > self.clip
+        largest = float("inf") if self.clip is None else self.clip
+        clipped = norm > largest
         if clipped:
             for p in self.parameters:
                 if p.grad is not None:
-                    p.grad.mul_(self.clip / norm)
+                    p.grad.mul_(largest / norm)
         optimizer.step()
         return StepInfo(total, norm, clipped)
 
@@ -214,6 +219,7 @@ class Policy(ABC):
 
         The loss is divided by the size of its first gradient, so that the solver's absolute tolerances mean something.
         """
+        gradients = 0
 
         def gradient_of(scale: float) -> Tensor:
             nonlocal gradients
@@ -224,7 +230,6 @@ class Policy(ABC):
             self.backward(loss)
             return loss
 
-        gradients = 0
         first = gradient_of(1.0).item()
         norm = self._gradient_norm()
         if norm > 0:

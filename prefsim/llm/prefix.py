@@ -92,8 +92,9 @@ class PrefixPolicy(Policy):
         """All responses, the same for every prompt."""
         asked = tuple(prompts)
         if asked not in self._spaces:
-            fields = (field.expand(len(asked), *field.shape) for field in spell(self.letters, self.limit, self.ends))
-            self._spaces[asked] = self._spelled(Responses(asked, *fields))
+            fields = spell(self.letters, self.limit, self.ends)
+            tokens, lengths, finished = (field.expand(len(asked), *field.shape) for field in fields)
+            self._spaces[asked] = self._spelled(Responses(asked, tokens, lengths, finished))
         return self._spaces[asked]
 
     def _spelled(self, responses: Responses) -> Responses:
@@ -106,10 +107,11 @@ class PrefixPolicy(Policy):
     @torch.no_grad()
     def sample(self, prompts: Sequence[Any], k: int, spec: SamplingSpec, key: Key) -> Responses:
         """As :meth:`Policy.sample`."""
-        voices = 0.0
+        rows = []
         for name, weight in spec.weights:
             with self.acting_as(name):
-                voices = voices + weight * self._log_rows()[list(prompts)]
+                rows.append(weight * self._log_rows()[list(prompts)])
+        voices = torch.stack(rows).sum(0)
         constant = torch.logsumexp(voices, dim=-1)
         steps = torch.exp(voices - constant[..., None]).cumsum(-1)
         uniforms = key.uniforms(k, self.limit)

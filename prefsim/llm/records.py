@@ -53,8 +53,9 @@ class Responses(NamedTuple):
     def rows(self, first: int, last: int) -> Responses:
         """Responses ``first .. last - 1`` in the order of ``(B, k)`` laid out flat, as so many prompts with one each."""
         k = self.tokens.shape[1]
-        flat = [field.flatten(0, 1)[first:last, None] for field in (self.tokens, self.lengths, self.finished)]
-        return Responses(tuple(self.prompts[row // k] for row in range(first, last)), *flat)
+        fields = (self.tokens, self.lengths, self.finished)
+        tokens, lengths, finished = (field.flatten(0, 1)[first:last, None] for field in fields)
+        return Responses(tuple(self.prompts[row // k] for row in range(first, last)), tokens, lengths, finished)
 
 
 class SamplingSpec(NamedTuple):

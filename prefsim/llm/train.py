@@ -137,9 +137,7 @@ class Training:
             raise ValueError(f"expectation must be 'sampled' or 'exact'; got {expectation!r}.")
         self.exact = expectation == "exact"
         noise.stream_key(seed, name, "")
-        first = self.plan_of(0)
-        self._check(first)
-        for copy in sorted(first.kept):
+        for copy in sorted(self.plan_of(0).kept):
             self.policy.keep(copy)
         self._begun = self._fingerprint()
         if self.exact:
@@ -151,6 +149,7 @@ class Training:
         """The rule at iteration `t`, traced."""
         if t not in self._plans:
             self._plans = {t: plan(self.setup.solver, self.setup.hyper, self.beta, t, self.switches.estimator)}
+            self._check(self._plans[t])
         return self._plans[t]
 
     def _fingerprint(self) -> float:
@@ -161,6 +160,8 @@ class Training:
         chosen, label = self.switches, self.setup.label
         if not self.exact and chosen.behaviour == "uniform":
             raise ValueError("behaviour='uniform' needs all responses; give expectation='exact', or another behaviour.")
+        if self.exact and chosen.label == "bernoulli" and chosen.estimator != "pair_label":
+            raise ValueError("label='bernoulli' draws coins, but expectation='exact' knows their means; give label='soft'.")
         if not self.exact and self.k < 2 and chosen.estimator != "policy_gradient":
             raise ValueError(f"k must be at least 2 responses a prompt for {chosen.estimator}; got {self.k}.")
         if not self.exact and self.k % 2 and chosen.estimator in ("pairs", "pair_label"):

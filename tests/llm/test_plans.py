@@ -125,6 +125,7 @@ REFUSED = {
     "horizon must be": {"horizon": 0},
     "expectation must be": {"expectation": "exactly"},
     "prompts is empty": {"prompts": []},
+    "label='bernoulli' draws coins": {"expectation": "exact", "label": "bernoulli"},
     "batch must be at most": {"batch": 3},
     "m must be at least 1": {"m": 0},
     "inner must be at least 1": {"inner": 0},

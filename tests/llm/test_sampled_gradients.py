@@ -9,9 +9,17 @@ import pytest
 import torch
 from ladder import BETA, games
 
-from prefsim.llm import LogitsPolicy, PrefixPolicy, matrix, train
+from prefsim.llm import Judge, LogitsPolicy, PrefixPolicy, matrix, train
+from prefsim.llm.progress import Progress
 
 N, LIMIT = 6, 4.5
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Thousands of prompts share one game: look it up as it is, and do not evaluate."""
+    monkeypatch.setattr(Judge, "gains", lambda self, prompt, a, b: self.oracle.win_matrix(0, a, b))
+    monkeypatch.setattr(Progress, "measure_if_due", lambda self, t: None)
 
 
 def moved(policy, space, algorithm, prompts, preference, settings, exact):
@@ -21,8 +29,8 @@ def moved(policy, space, algorithm, prompts, preference, settings, exact):
     before = policy.read()[0]
     oracle = matrix(preference, names=space)
     settings = {**settings, "expectation": "exact" if exact else "sampled"}
-    if exact:
-        settings.pop("opponents", None)
+    if exact and settings.get("estimator") != "pair_label":
+        settings.pop("label", None)  # exact win rates are the means of the coins
     train(policy, range(prompts), oracle, algorithm, beta=BETA, horizon=1, seed=11, record=[0], **settings)
     return (policy.read()[0] - before).flatten(1).numpy()
 
@@ -76,9 +84,8 @@ def test_unbiased(case):
 
 
 @pytest.mark.parametrize("kl_gradient", ["reward_to_go", "sequence"])
-@pytest.mark.parametrize("mixture_by", ["token"])
-def test_unbiased_on_words(kl_gradient, mixture_by):
-    settings = {"kl_gradient": kl_gradient, "mixture_by": mixture_by, "m": 2, "prefix": True}
+def test_unbiased_on_words(kl_gradient):
+    settings = {"kl_gradient": kl_gradient, "m": 2, "prefix": True}
     assert worst(("nash_md_pg", {"mixture": 0.4}), **settings)[0] < LIMIT
 
 
@@ -98,4 +105,4 @@ def test_self_included_in_unpaired_is_caught():
 
 
 def test_self_included_in_policy_gradient_is_caught():
-    assert worst("spo", samples=60_000, shared_divisor="k")[0] > LIMIT
+    assert worst("spo", shared_divisor="k")[0] > LIMIT

@@ -1,0 +1,79 @@
+"""Small transformers reach the regularised equilibrium of a game they can enumerate (ladder T4)."""
+
+import math
+
+import pytest
+import torch
+from ladder import BETA, STEP, games
+from tiny import MODELS, PROMPTS, policy_of
+
+import prefsim as ps
+from prefsim.llm import losses, matrix, train
+
+HORIZON, BAR = 200, 1e-3
+ALGORITHMS = {
+    "online_ipo": ("online_ipo", {"behaviour": "uniform"}),
+    "egpo": ("egpo", {"behaviour": "uniform"}),
+    "nash_md_pg": ("nash_md", {"estimator": "policy_gradient", "mixture_by": "sequence"}),
+}
+
+
+def gaps(name, algorithm, backwards=False, horizon=HORIZON):
+    """Duality gaps along a run of Adam with a decaying rate, exact expectations."""
+    key, settings = ALGORITHMS[algorithm]
+    policy = policy_of(
+        MODELS[name](),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+        clip=None,
+        schedule=lambda t: 0.5 * (1 + math.cos(math.pi * t / horizon)),
+    )
+    prompt = PROMPTS[1]
+    space = policy.enumerate([prompt])
+    preference = games(85, count=1).preference[0]
+    truth = ps.PreferenceGame(preference, beta=BETA, log_reference=policy.logprob_ref(space)[0].double().numpy())
+    found = []
+
+    def callback(t, policy):
+        log_policy = policy.logprob_of("current", space)[0].double().numpy()
+        found.append(float(ps.duality_gap(truth, log_policy=log_policy)))
+
+    oracle = matrix(preference.T if backwards else preference, names=space.texts[0])
+    asked = {"step": STEP, "horizon": horizon, "expectation": "exact", "record": [0], **settings}
+    train(policy, [prompt], oracle, key, beta=BETA, callback=callback, **asked)
+    return found
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("name", MODELS)
+def test_equilibrium(name, algorithm):
+    found = gaps(name, algorithm)
+    assert found[0] > 20 * BAR
+    assert found[-1] <= BAR
+
+
+def test_bias_of_the_mixture_leaves_room():
+    """Nash-MD with a fixed weight rests beside the equilibrium; here less than half a bar from it."""
+    game = games(85, count=1)
+    data = ps.run(game, [("nash_md", {"step": STEP})], horizon=3000, record=[3000])
+    assert data["duality_gap"].values.max() < BAR / 2
+
+
+def test_preference_read_backwards_is_caught():
+    assert gaps("gpt2", "online_ipo", backwards=True)[-1] > BAR
+
+
+def test_length_normalised_log_probabilities_are_caught(monkeypatch):
+    true, lengths = losses.variance, policy_of(MODELS["gpt2"]()).enumerate([[0]]).lengths
+    monkeypatch.setattr(losses, "variance", lambda lp, target, weights: true(lp / lengths, target / lengths, weights))
+    assert gaps("gpt2", "online_ipo")[-1] > BAR
+
+
+def test_token_local_penalty_is_caught(monkeypatch):
+    """The token's own log-ratio alone; the loss goes down all the same."""
+
+    def local(lp, reference, gain, beta, weights, kl_gradient):
+        ratio = lp.detach() - reference
+        return -(weights[..., None] * (gain[..., None] - 0.5 - beta * ratio) * lp).sum((-1, -2))
+
+    monkeypatch.setattr(losses, "policy_gradient", local)
+    assert min(gaps("llama", "nash_md_pg")) > BAR
