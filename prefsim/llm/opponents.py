@@ -29,15 +29,15 @@ class Verdict(NamedTuple):
     """Payoffs over 1/2 of consecutive responses, shape (B, k / 2), or of all pairs where responses are enumerated."""
 
 
-def draw(run: Training, t: int, phase: int, spec: SamplingSpec) -> Drawn:
-    """Sample opponents, or find the probabilities of all responses under them."""
+def draw(run: Training, t: int, phase: int, spec: SamplingSpec, responses: Responses) -> Drawn:
+    """Sample opponents, or find the probabilities of all responses under them, where `responses` are all."""
     chosen, policy = run.switches, run.policy
     if run.exact:
-        space = policy.enumerate(run.asked())
         if spec.single or chosen.mixture_by == "sequence":
-            logs = sum(weight * policy.logprob_of(name, space) for name, weight in spec.weights)
-            return Drawn(log_policy=torch.log_softmax(torch.as_tensor(logs), dim=-1))
-        return Drawn(log_policy=policy.mixture_logprob(spec, space))
+            known = responses.log_probs
+            logs = [w * (known[name] if name in known else policy.logprob_of(name, responses)) for name, w in spec.weights]
+            return Drawn(log_policy=torch.log_softmax(torch.stack(logs).sum(0), dim=-1))
+        return Drawn(log_policy=policy.mixture_logprob(spec, responses))
     if chosen.opponents == "shared" or chosen.estimator == "pair_label":
         return Drawn()
     sampled = policy.sample(run.asked(), run.m, spec, run.key(t, f"opponents/{phase}"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prefsim import noise
 from prefsim.experiment import record_times, whole
@@ -129,6 +130,7 @@ class Training:
         self.latest: dict[str, float] = {}
         self.effective: float | None = None
         self._plans: dict[int, Plan] = {}
+        self._references: dict[tuple[int, ...], Tensor] = {}
 
     def configure(self, k: int, m: int, batch: int | None, expectation: str, seed: int, name: str) -> None:
         """Set sizes and randomness, refuse what cannot work, and make the copies the rule needs."""
@@ -209,11 +211,11 @@ class Training:
             policy.keep("entering")
         for phase, spec in enumerate(plan.opponents):
             if snapshot is None or phase == 0:
-                drawn = opponents.draw(self, t, phase, spec)
+                drawn = opponents.draw(self, t, phase, spec, responses)
             else:
                 # What is live now is the half-step: opponents are drawn before the parameters go back.
                 with policy.arrived("half", snapshot.parameters):
-                    drawn = opponents.draw(self, t, phase, spec)
+                    drawn = opponents.draw(self, t, phase, spec, responses)
                     if any(anchor.get("half") for anchor in plan.anchors):
                         responses.log_probs["half"] = policy.logprob_of("half", responses)
                 policy.restore(snapshot)
@@ -261,7 +263,7 @@ class Training:
             found = policy.sample(self.asked(), self.k, SamplingSpec(((behaviour, 1.0),)), self.key(t, stream))
             self.count(found)
         scored = {"current"} | (plan.scored - {"half"}) | ({behaviour} if self.exact else set()) - {"uniform"}
-        logs = {name: policy.logprob_of(name, found) for name in sorted(scored)}
+        logs = {name: self._score(name, found) for name in sorted(scored)}
         for name, values in logs.items():
             if not torch.isfinite(values).all():
                 raise FloatingPointError(f"log-probabilities under {name} are not finite in iteration {t}.")
@@ -270,6 +272,14 @@ class Training:
             even = torch.full_like(logs["current"], 1 / found.tokens.shape[1])
             weights = even if behaviour == "uniform" else torch.softmax(logs[behaviour], dim=-1)
         return found._replace(log_probs=logs, weights=weights)
+
+    def _score(self, name: str, responses: Responses) -> Tensor:
+        """Log-probabilities under a named policy; those of the reference on all responses do not change."""
+        if not (self.exact and name == "reference"):
+            return self.policy.logprob_of(name, responses)
+        if self.instances not in self._references:
+            self._references = {self.instances: self.policy.logprob_ref(responses)}
+        return self._references[self.instances]
 
     def count(self, responses: Responses) -> None:
         """Add generated responses to the costs."""

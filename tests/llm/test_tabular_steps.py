@@ -44,9 +44,9 @@ def test_preference_read_backwards_is_caught(key):
 def test_another_mixture_weight_is_caught(monkeypatch, factor):
     true = opponents.draw
 
-    def draw(run, t, phase, spec):
+    def draw(run, t, phase, spec, responses):
         weight = factor * dict(spec.weights)["reference"]
-        return true(run, t, phase, SamplingSpec((("current", 1 - weight), ("reference", weight))))
+        return true(run, t, phase, SamplingSpec((("current", 1 - weight), ("reference", weight))), responses)
 
     monkeypatch.setattr(opponents, "draw", draw)
     assert distance("nash_md", 3) > 1e-6
@@ -55,17 +55,17 @@ def test_another_mixture_weight_is_caught(monkeypatch, factor):
 def test_second_phase_against_the_first_opponent_is_caught(monkeypatch):
     true = opponents.draw
     current = SamplingSpec((("current", 1.0),))
-    monkeypatch.setattr(opponents, "draw", lambda run, t, phase, spec: true(run, t, phase, current))
+    monkeypatch.setattr(opponents, "draw", lambda run, t, phase, spec, y: true(run, t, phase, current, y))
     assert distance("egpo", 3) > 1e-6
 
 
 def test_second_phase_anchored_at_the_half_step_is_caught(monkeypatch):
     true = opponents.draw
 
-    def draw(run, t, phase, spec):
+    def draw(run, t, phase, spec, responses):
         if phase == 1:
-            run.half = run.policy.logprob_of("half", run.space)
-        return true(run, t, phase, spec)
+            run.half = run.policy.logprob_of("half", responses)
+        return true(run, t, phase, spec, responses)
 
     def objective(run, t, plan, responses, verdict, phase, moved=""):
         if phase == 1:

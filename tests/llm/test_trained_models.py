@@ -10,20 +10,21 @@ from tiny import MODELS, PROMPTS, policy_of
 import prefsim as ps
 from prefsim.llm import losses, matrix, train
 
-HORIZON, BAR = 200, 1e-3
+BAR = 1e-3
 ALGORITHMS = {
-    "online_ipo": ("online_ipo", {"behaviour": "uniform"}),
-    "egpo": ("egpo", {"behaviour": "uniform"}),
-    "nash_md_pg": ("nash_md", {"estimator": "policy_gradient", "mixture_by": "sequence"}),
+    "online_ipo": ("online_ipo", 0.01, 150, {"behaviour": "uniform"}),
+    "egpo": ("egpo", 0.01, 150, {"behaviour": "uniform"}),
+    "nash_md_pg": ("nash_md", 0.003, 250, {"estimator": "policy_gradient", "mixture_by": "sequence"}),
 }
+"""Name, learning rate of Adam, iterations, switches."""
 
 
-def gaps(name, algorithm, backwards=False, horizon=HORIZON):
+def gaps(name, algorithm, backwards=False):
     """Duality gaps along a run of Adam with a decaying rate, exact expectations."""
-    key, settings = ALGORITHMS[algorithm]
+    key, rate, horizon, settings = ALGORITHMS[algorithm]
     policy = policy_of(
         MODELS[name](),
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=rate),
         clip=None,
         schedule=lambda t: 0.5 * (1 + math.cos(math.pi * t / horizon)),
     )

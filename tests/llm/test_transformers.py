@@ -129,7 +129,7 @@ def test_cached_sampling_is_uncached_sampling(name, kind, spec):
     assert (cached.log_constant.abs().max() > 1e-3) == (len(spec.weights) > 1)
 
 
-def frequencies(policy, spec, scorer=None, count):
+def frequencies(policy, spec, scorer=None, *, count):
     """Largest deviation of sample frequencies from enumerated probabilities, in standard errors; rare ones pooled."""
     scorer = scorer or policy
     prompt = PROMPTS[1]

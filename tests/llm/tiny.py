@@ -18,7 +18,7 @@ def gpt2(seed=0, vocabulary=VOCABULARY, dtype=torch.float32):
     torch.manual_seed(seed)
     config = transformers.GPT2Config(
         vocab_size=vocabulary, n_positions=96, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
-        attn_pdrop=0.0, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
+        attn_pdrop=0.0, bos_token_id=None, eos_token_id=None, initializer_range=0.2,
     )  # fmt: skip
     return transformers.GPT2LMHeadModel(config).to(dtype)
 
@@ -28,7 +28,7 @@ def llama(seed=0, vocabulary=VOCABULARY, dtype=torch.float32):
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(
         vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=96, bos_token_id=None, eos_token_id=None, initializer_range=0.3,
+        num_key_value_heads=2, max_position_embeddings=96, bos_token_id=None, eos_token_id=None, initializer_range=0.2,
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config).to(dtype)
 
