@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from prefsim.engines.loops import MEMORY, POLICIES, Iterate
+from prefsim.engines.game_loops import MEMORY, POLICIES, Iterate
 from prefsim.ops import log_normalize
 from prefsim.trace import Untraceable, combination, trace
 

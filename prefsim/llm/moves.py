@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from prefsim.engines.loops import POLICIES, Iterate
+from prefsim.engines.game_loops import POLICIES, Iterate
 from prefsim.llm import losses
 from prefsim.llm.opponents import Verdict
 from prefsim.llm.policy import StepInfo

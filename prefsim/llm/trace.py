@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from prefsim.engines.loops import MEMORY
+from prefsim.engines.game_loops import MEMORY
 from prefsim.llm.records import SamplingSpec
 from prefsim.qualify import opponent_complaint, torch_complaint
 from prefsim.trace import combination
