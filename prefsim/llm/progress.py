@@ -7,6 +7,8 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from prefsim.llm.train import Training
+
+
+@contextmanager
+def bar(horizon: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar on a terminal; yields the function that takes the iterations done and the latest numbers."""
+    if not sys.stderr.isatty():
+        yield lambda t, latest: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("training", total=horizon)
+        yield lambda t, latest: shown.update(
+            task, completed=t, description=f"training, loss {latest['loss']:.3g}" if latest else "training"
+        )
+
 
 COSTS = {
     "gradients": "gradients",

@@ -16,7 +16,7 @@ from prefsim.llm.checkpoint import Checkpoints
 from prefsim.llm.methods import Setup, setup
 from prefsim.llm.oracles import Judge, PreferenceOracle
 from prefsim.llm.policy import Policy
-from prefsim.llm.progress import Progress
+from prefsim.llm.progress import Progress, bar
 from prefsim.llm.records import Key, Responses, SamplingSpec
 from prefsim.llm.trace import Plan, copies, plan
 
@@ -109,14 +109,16 @@ def train(
     progress = Progress(run, times, log)
     stored = Checkpoints(checkpoint, checkpoint_every, progress.description())
     start = stored.resume(run, progress)
-    for t in range(start, horizon + 1):
-        if t > start:
-            run.iterate(t - 1)
-        progress.measure_if_due(t)
-        if t > start:
-            stored.save_if_due(t, horizon, run, progress)
-        if callback is not None:
-            callback(t, policy)
+    with bar(horizon) as report:
+        for t in range(start, horizon + 1):
+            if t > start:
+                run.iterate(t - 1)
+            progress.measure_if_due(t)
+            if t > start:
+                stored.save_if_due(t, horizon, run, progress)
+            if callback is not None:
+                callback(t, policy)
+            report(t, run.latest)
     return progress.dataset()
 
 

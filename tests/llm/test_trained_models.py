@@ -39,6 +39,8 @@ def gaps(name, algorithm, backwards=False):
     found = []
 
     def callback(t, policy):
+        if t % 5:
+            return
         log_policy = policy.logprob_of("current", space)[0].double().numpy()
         found.append(float(ps.duality_gap(truth, log_policy=log_policy)))
 
