@@ -12,9 +12,9 @@ from prefsim.llm import losses, matrix, train
 
 BAR = 1e-3
 ALGORITHMS = {
-    "online_ipo": ("online_ipo", 0.01, 250, {"behaviour": "uniform"}),
-    "egpo": ("egpo", 0.01, 250, {"behaviour": "uniform"}),
-    "nash_md_pg": ("nash_md", 0.003, 500, {"estimator": "policy_gradient", "mixture_by": "sequence"}),
+    "online_ipo": ("online_ipo", 0.01, 200, {"behaviour": "uniform"}),
+    "egpo": ("egpo", 0.01, 200, {"behaviour": "uniform"}),
+    "nash_md_pg": ("nash_md", 0.003, 450, {"estimator": "policy_gradient", "mixture_by": "sequence"}),
 }
 """Name, learning rate of Adam, iterations, switches."""
 
