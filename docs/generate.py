@@ -19,6 +19,7 @@ from examples import figures
 from text import code, escape, formula, inline, link, prose, table
 
 from prefsim import claim, describe, registry
+from prefsim.qualify import torch_sentence
 from prefsim.report import PASSED, SYMBOLS
 
 DOCS = Path(__file__).parent
@@ -107,6 +108,7 @@ def algorithm_page(entry: registry.Algorithm, verdicts: dict[str, Any]) -> str:
         parts += [prose(entry.parameters.__doc__, entry.key), f"The documentation of {link(own, entry.key)}:"]
     parts += [
         prose(entry.module.__doc__, entry.key),
+        *([f"[{torch_sentence(entry.module)}](../../llm.md)"] if entry.kind == "solvers" else []),
         _parameters("Hyperparameters", describe.hyperparameters(entry), "It has no hyperparameters."),
         _claims_about((entry.key, own), verdicts),
     ]

@@ -57,12 +57,14 @@ _HOME = {
     "worst_case": "worst_case",
 }
 _PACKAGES = ("bandits", "games")
+_EXTRAS = ("llm",)
+"""Packages that need an extra; a star import leaves them alone."""
 
 __all__ = ["__version__", *sorted((*_HOME, *_PACKAGES))]
 
 
 if TYPE_CHECKING:
-    from prefsim import bandits, games
+    from prefsim import bandits, games, llm
     from prefsim.agent import Agent, agent
     from prefsim.bandit import Bandit
     from prefsim.claim import Claim, verify
@@ -92,7 +94,7 @@ def __getattr__(name: str) -> Any:
         from prefsim.results import package_version
 
         return package_version("prefsim")
-    if name in _PACKAGES:
+    if name in (*_PACKAGES, *_EXTRAS):
         return import_module(f"prefsim.{name}")
     if name in _HOME:
         return getattr(import_module(f"prefsim.{_HOME[name]}"), name)
@@ -100,7 +102,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, *_EXTRAS))
 
 
 class _Package(ModuleType):

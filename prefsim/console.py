@@ -188,6 +188,10 @@ def algorithm_page(entry: registry.Algorithm) -> list[Any]:
     parts.append(Padding(prose((entry.module.__doc__ or "").strip()), (1, 0, 1, 2)))
     if entry.translate is not None:
         parts.append(Padding(prose(entry.summary), (0, 0, 1, 2)))
+    if entry.kind == "solvers":
+        from prefsim.qualify import torch_sentence
+
+        parts.append(Padding(Text(torch_sentence(entry.module)), (0, 0, 1, 2)))
     hyper = [(p.name, p.default, prose(p.meaning)) for p in describe.hyperparameters(entry)]
     parts.append(table("Hyperparameters", "name", "default", "meaning", rows=hyper) if hyper else Text("No hyperparameters."))
     claims = {c.key: c.statement for c in all_claims().values() if {entry.key, own} & set(c.algorithms)}

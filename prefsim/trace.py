@@ -148,6 +148,38 @@ def _trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], t: Any) ->
     return found, iterate.asked
 
 
+def combination(
+    rule: Any, hyper: Any, beta: float, t: int, *, gain: bool = False, phase: int | None = None
+) -> dict[str, float]:
+    """Call one function of a rule file with symbols and return the weights of all it combines, zeros too.
+
+    Parameters
+    ----------
+    rule : callable
+        ``opponent``, ``target`` or one of the functions of ``MEMORY``.
+    hyper : NamedTuple
+        Hyperparameters, numbers.
+    beta, t : float, int
+        The temperature and the iteration.
+    gain, phase : bool, int, optional
+        Whether the function takes the gain (then a symbol ``"gain"``), and the phase if it takes one.
+
+    Raises
+    ------
+    Untraceable
+        If the function is not affine in log-policies and gain.
+    """
+    iterate = _Watched({name: Linear({name: 1.0}, normalized=True) for name in POLICIES}, beta, t)
+    arguments = [Linear({"gain": 1.0})] if gain else []
+    try:
+        found = rule(hyper, iterate, *arguments, *([] if phase is None else [phase]))
+    except (TypeError, AttributeError) as error:
+        raise Untraceable(f"{rule.__name__} is not affine in log-policies and gain: {error}") from error
+    if not isinstance(found, Linear):
+        raise Untraceable(f"{rule.__name__} does not combine log-policies")
+    return {name: float(weight) for name, weight in found.terms.items()}
+
+
 def _write(row: NDArray[np.float64], combination: Any) -> None:
     """Put the weights of a combination into a row of a table, shape (iterations, instances, entries)."""
     if not isinstance(combination, Linear):

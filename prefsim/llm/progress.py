@@ -1,0 +1,236 @@
+"""What is measured of a policy while it trains, and the labelled data that come out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from prefsim import metrics
+from prefsim.game import PreferenceGame
+from prefsim.llm.records import Key, SamplingSpec
+from prefsim.results import PACKAGES, _digest, package_version
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from prefsim.llm.train import Training
+
+
+@contextmanager
+def bar(horizon: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    """A progress bar on a terminal; yields the function that takes the iterations done and the latest numbers."""
+    if not sys.stderr.isatty():
+        yield lambda t, latest: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("training", total=horizon)
+        yield lambda t, latest: shown.update(
+            task, completed=t, description=f"training, loss {latest['loss']:.3g}" if latest else "training"
+        )
+
+
+COSTS = {
+    "gradients": "gradients",
+    "responses": "responses sampled",
+    "generated_tokens": "tokens generated",
+    "comparisons": "ordered pairs judged",
+    "seconds": "seconds of training",
+}
+"""Coordinates of ``t``: what an iteration count hides. Measuring is not counted."""
+
+NAMES = {
+    "win_rate_vs_reference": "win rate against the reference",
+    "win_rate_vs_reference_se": "its standard error over prompts",
+    "thresholded_win_rate_vs_reference": "share of comparisons with the reference won",
+    "kl_to_reference": "KL(policy, reference) by sequence",
+    "kl_to_reference_se": "its standard error over prompts",
+    "duality_gap": "duality gap (two-sided), mean over prompts",
+    "entropy": "entropy of the responses",
+    "response_length": "tokens a response",
+    "truncated": "share of responses without an end token",
+    "loss": "loss at the first gradient of the last move",
+    "residual": "loss after the inner steps of the last move",
+    "gradient_norm": "norm of the first gradient of the last move",
+    "clipped": "whether that gradient was clipped",
+    "judge_inconsistency": "mean |J(a, b) + J(b, a) - 1|",
+    "effective_samples": "effective number of opponents' samples",
+}
+"""Variables of the results, as figures call them."""
+
+
+class Progress:
+    """Measures the policy of a run at its record times."""
+
+    def __init__(self, run: Training, times: NDArray[np.int64], log: str | None) -> None:
+        self.run, self.times, self.log = run, times, log
+        self.rows: dict[int, dict[str, float]] = {}
+        self.before, self.paused, self.began = 0.0, 0.0, time.perf_counter()
+
+    def measure_if_due(self, t: int) -> None:
+        """Measure after `t` iterations if that is a record time that has not been measured."""
+        if t in self.rows or t not in self.times:
+            return
+        run, begun = self.run, time.perf_counter()
+        row = {name: float(run.counts.get(name, run.judge.comparisons)) for name in COSTS}
+        row["seconds"] = self.seconds()
+        counts, comparisons = dict(run.counts), run.judge.comparisons
+        row |= run.latest | (self._exactly() if run.exact else self._sampled(t))
+        row["judge_inconsistency"] = run.judge.inconsistency
+        run.counts, run.judge.comparisons = counts, comparisons
+        self.rows[t] = row
+        if self.log is not None:
+            with Path(self.log).open("a") as file:
+                file.write(json.dumps({"t": t, **row}) + "\n")
+        self.paused += time.perf_counter() - begun
+
+    def seconds(self) -> float:
+        """Time spent on training, earlier parts of a resumed run included."""
+        return self.before + time.perf_counter() - self.began - self.paused
+
+    def _exactly(self) -> dict[str, float]:
+        run = self.run
+        space = run.space
+        log_policy = torch.log_softmax(run.policy.logprob_of("current", space).double(), dim=-1)
+        log_reference = torch.log_softmax(run.policy.logprob_ref(space).double(), dim=-1)
+        wins = run.payoff if run.judge.oracle.payoff == "probability" else torch.sigmoid(run.payoff)
+        p, mu = log_policy.exp(), log_reference.exp()
+        kl = (p * (log_policy - log_reference)).sum(-1)
+        games = PreferenceGame(
+            wins.numpy(), beta=run.beta, log_reference=log_reference.numpy(), transform=run.judge.oracle.payoff
+        )
+        return {
+            **_over_prompts("win_rate_vs_reference", torch.einsum("bi,bij,bj->b", p, wins, mu)),
+            **_over_prompts("kl_to_reference", kl),
+            "duality_gap": float(metrics.gap(games, log_policy.numpy()).mean()),
+            "entropy": -(p * log_policy).sum(-1).mean().item(),
+            "response_length": (p * space.lengths).sum(-1).mean().item(),
+            "truncated": (p * ~space.finished).sum(-1).mean().item(),
+        }
+
+    def _sampled(self, t: int) -> dict[str, float]:
+        run = self.run
+        policy, prompts = run.policy, run.prompts
+
+        def sample(name: str, k: int) -> Any:
+            key = Key.of(run.seed, run.name, f"evaluation/{name}", t, range(len(prompts)))
+            return policy.sample(prompts, k, SamplingSpec(((name, 1.0),)), key)
+
+        ours, theirs = sample("current", run.k), sample("reference", run.m)
+        texts = zip(prompts, ours.texts, theirs.texts, strict=True)
+        wins = torch.stack([run.judge.win_matrix(prompt, a, b) for prompt, a, b in texts])
+        log_policy = policy.logprob_of("current", ours).double()
+        ratio = log_policy - policy.logprob_ref(ours).double()
+        found = {
+            **_over_prompts("win_rate_vs_reference", wins.mean((1, 2))),
+            "thresholded_win_rate_vs_reference": ((wins > 0.5).double() + 0.5 * (wins == 0.5)).mean().item(),
+            **_over_prompts("kl_to_reference", ratio.mean(-1)),
+            "entropy": -log_policy.mean().item(),
+            "response_length": ours.lengths.double().mean().item(),
+            "truncated": (~ours.finished).double().mean().item(),
+        }
+        return found | ({"effective_samples": run.effective} if run.effective is not None else {})
+
+    def description(self) -> dict[str, Any]:
+        """What the run is: everything its numbers depend on but the policy's parameters and the judge's inside."""
+        run = self.run
+        policy = run.policy
+        allowed = policy.decoding.allowed
+        return {
+            "algorithm": run.setup.label,
+            "key": run.setup.key,
+            "hyper": run.setup.given._asdict(),
+            "switches": run.switches._asdict(),
+            "beta": run.beta,
+            "sizes": {"k": run.k, "m": run.m, "batch": run.batch, "prompts": len(run.prompts)},
+            "expectation": "exact" if run.exact else "sampled",
+            "seed": run.seed,
+            "name": run.name,
+            "oracle": {
+                "kind": getattr(run.judge.oracle, "kind", type(run.judge.oracle).__name__),
+                "payoff": run.judge.oracle.payoff,
+                "transitive": bool(getattr(run.judge.oracle, "transitive", False)),
+            },
+            "policy": {
+                "kind": type(policy).__name__,
+                "parameters": sum(p.numel() for p in policy.parameters),
+                "optimizer": type(policy.optimizers["current"]).__name__,
+                "rates": policy.rates,
+                "clip": policy.clip,
+                "decoding": {**policy.decoding._asdict(), "allowed": None if allowed is None else int(allowed.sum())},
+            },
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Measurements so far, for a checkpoint."""
+        return {"rows": self.rows, "seconds": self.seconds()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Return to what :meth:`state` gave."""
+        self.rows, self.before = state["rows"], state["seconds"]
+
+    def dataset(self) -> xr.Dataset:
+        """The measurements with their axes and provenance."""
+        import xarray as xr
+
+        times = [t for t in self.times.tolist() if t in self.rows]
+        rows = [self.rows[t] for t in times]
+
+        def column(name: str) -> list[float]:
+            return [row.get(name, np.nan) for row in rows]
+
+        axes = ("algorithm", "instance", "run", "t")
+        measured = [name for name in NAMES if any(name in row for row in rows)]
+        content = {name: (axes, np.array(column(name))[None, None, None], _labels(name)) for name in measured}
+        run = self.run
+        coords: dict[str, Any] = {"algorithm": [run.setup.label], "t": ("t", times, {"long_name": "iteration"})}
+        for name, label in COSTS.items():
+            coords[name] = (("algorithm", "t"), np.array(column(name))[None], {"long_name": label})
+        coords |= {"key": ("algorithm", [run.setup.key]), "instance": [0], "run": [0]}
+        for name, value in run.setup.given._asdict().items():
+            coords[name] = ("algorithm", [float(value)])
+        return xr.Dataset(content, coords, {"provenance": json.dumps(self._provenance())})
+
+    def _provenance(self) -> dict[str, Any]:
+        from prefsim import llm, noise, ops
+        from prefsim.llm import losses, opponents, trace, train
+
+        run = self.run
+        modules = [run.setup.solver, ops, noise, losses, opponents, trace, sys.modules[train.__module__], llm]
+        return {
+            "version": package_version("prefsim"),
+            "experiment": self.description() | {"horizon": int(self.times[-1])},
+            "seed": run.seed,
+            "engine": "torch",
+            "steps": {},
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",
+            "packages": {name: package_version(name) for name in (*PACKAGES, "torch", "transformers", "accelerate", "peft")},
+            "python": platform.python_version(),
+            "device": f"{platform.machine()}, {os.cpu_count()} cores; {run.policy.parameters[0].device}",
+            "sources": {module.__name__: _digest(module) for module in modules},
+        }
+
+
+def _over_prompts(name: str, values: Tensor) -> dict[str, float]:
+    """Mean over prompts and its standard error, NaN for a single prompt."""
+    spread = values.std().item() if len(values) > 1 else float("nan")
+    return {name: values.mean().item(), f"{name}_se": spread / len(values) ** 0.5}
+
+
+def _labels(name: str) -> dict[str, str]:
+    units = {"response_length": "tokens", "kl_to_reference": "nats", "entropy": "nats"}
+    return {"long_name": NAMES[name], "units": units.get(name, "1")}

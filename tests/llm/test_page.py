@@ -1,0 +1,29 @@
+"""The code of the chapter on language models runs as it stands, and the solvers' pages carry the torch mark."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefsim import qualify, registry
+
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.append(str(DOCS))
+
+import examples  # noqa: E402
+
+
+def test_chapter(capsys):
+    pytest.importorskip("transformers", reason="the chapter trains a transformer")
+    exec(compile("\n".join(examples.blocks(DOCS / "llm.md")), "llm.md", "exec"), {})
+    rates = [float(word) for word in capsys.readouterr().out.strip("[]\n ").split()]
+    assert len(rates) == 4 and all(0 < rate < 1 for rate in rates)
+
+
+def test_torch_marks():
+    marks = {key: qualify.torch_sentence(registry.load("solvers", key)) for key in registry.keys("solvers")}
+    assert marks["egpo"].startswith("Trains torch policies by regression")
+    assert "by its policy gradient" in marks["nash_md_pg"] and "not sampled" in marks["nash_md_pg"]
+    assert marks["regret_matching_plus"] == (
+        "Does not train torch policies: it gives step instead of opponent and target, so it needs the whole game."
+    )
