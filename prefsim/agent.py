@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prefsim import noise, registry
+from prefsim.agent_feedback import check_feedback
 from prefsim.bandit import Problem, kinds
 from prefsim.engines import reference
 from prefsim.experiment import MOST_ROUNDS, whole
 from prefsim.game import as_floats
-from prefsim.told import check_feedback
 
 
 class Agent:
@@ -257,9 +257,10 @@ def agent(
     for name, value in (("deviation", deviation), ("norm", norm), ("length", length)):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a finite number above 0; got {value!r}.")
-    for name, value in (("cost", cost), ("budget", budget)):
-        if not value >= 0:
-            raise ValueError(f"{name} must be a number >= 0; got {value!r}.")
+    if not 0 <= cost < np.inf:
+        raise ValueError(f"cost must be a finite number >= 0; got {cost!r}.")
+    if not budget >= 0:
+        raise ValueError(f"budget must be a number >= 0; got {budget!r}.")
     constants = np.atleast_1d(as_floats(hints, "hints"))
     if getattr(entry.module, "HINTS", "") and not constants.size:
         raise ValueError(f"{key} is for {entry.module.HINTS}, whose constants it must be told; give hints=....")

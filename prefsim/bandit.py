@@ -69,6 +69,11 @@ class Bandit:
         Kinds of feedback it gives, where that is less than its environment can.
     cost, budget, free
         What a policy is told of the price of a change of arm and of the entries it may ask for (:class:`Problem`).
+
+    Raises
+    ------
+    ValueError
+        If `names` does not hold a name for each arm.
     """
 
     def __init__(
@@ -93,6 +98,8 @@ class Bandit:
         self.truth = type(truth)(*(np.ascontiguousarray(field, dtype=np.float64) for field in truth))
         self.arms = arms
         self.normalisation = normalisation
+        if names is not None and (isinstance(names, str) or len(names) != arms):
+            raise ValueError(f"names must be a list of {arms} names, one for each arm; got {names!r}.")
         self.names = tuple(names) if names is not None else None
         self.known = {"deviation": deviation, "norm": norm, "length": length, "dimension": dimension}
         self.known |= {"cost": float(cost), "budget": float(budget), "free": bool(free)}

@@ -1,8 +1,8 @@
 """Linear programs in scalar loops, for rules of bandits that must solve one: no allocation, the same bits in every engine.
 
 The simplex method of Dantzig (1947) on the condensed tableau: a pivot exchanges a basic and a non-basic variable, so slack
-columns are never stored. ``matrix_games`` has a method for skew games, in fractions too; whoever is not inside a
-compiled rule should call HiGHS.
+columns are never stored. ``pivoting`` solves matrix games so, many in a call and in fractions too; for other
+programs, whoever is not inside a compiled rule should call HiGHS.
 """
 
 from __future__ import annotations

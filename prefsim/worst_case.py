@@ -74,7 +74,7 @@ def worst_case(
     Raises
     ------
     ValueError
-        If both `horizon` and `budget` are sequences, or one is empty.
+        If both `horizon` and `budget` are sequences, one is empty or below 1, or a hyperparameter stands for no budget.
     """
     import xarray as xr
 
@@ -88,7 +88,11 @@ def worst_case(
     sizes = np.atleast_1d(np.asarray(horizon if by == "horizon" else budget))
     if not sizes.size:
         raise ValueError(f"{by} must hold at least one number.")
+    if np.min(horizon) < 1 or (budget is not None and np.min(budget) < 1):
+        raise ValueError(f"horizon and budget must be at least 1; got {horizon} and {budget}.")
     specs = [spec for item in algorithms for spec in Spec.parse(item).expand()]
+    if budget is None and any(value == "budget" for spec in specs for value in spec.hyper.values()):
+        raise ValueError('"budget" stands for the budget as a hyperparameter, and none was given; give budget=....')
     played, values = [], []
     for size in sizes.tolist():
         rounds, entries = (int(size), budget) if by == "horizon" else (horizon, size)

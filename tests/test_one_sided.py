@@ -207,14 +207,20 @@ def test_refusals():
         "parameter .space": {"parameter": [1.0]},
         "directions must not be 0": {"directions": [[0.0, 0.0]]},
         "panel odd": {"panel": 4},
+        "panel must be a whole number": {"panel": 1.5},
+        "finite tolerances": {"auditors": [np.inf] * 5},
         "individuals must be at least 2": {"individuals": 1},
         "margin between 0 and alpha": {"margin": 0.5},
     }
     for sentence, settings in cases.items():
         with pytest.raises(ValueError, match=sentence):
             ps.bandits.fair_one_sided(**settings)
-    with pytest.raises(ValueError, match="samples and resamples at least 1"):
-        ps.run("fair_one_sided", [("context_ftpl", {"samples": 0})], horizon=10)
+    for samples in (0, 2**40):
+        with pytest.raises(ValueError, match="samples must lie between 1 and 10000"):
+            ps.run("fair_one_sided", [("context_ftpl", {"samples": samples})], horizon=10)
+    for policy in ("exp2", "context_ftpl"):
+        with pytest.raises(ValueError, match=r"power must lie in \[0, 1\]; got 200"):
+            ps.run("fair_one_sided", [(policy, {"power": 200.0})], horizon=10)
     with pytest.raises(ValueError, match="step must be >= 0"):
         ps.run("fair_one_sided", [("exp2", {"step": -1.0})], horizon=10)
     with pytest.raises(ValueError, match="learns from bandit"):

@@ -120,6 +120,9 @@ def test_late_trap_charges_the_arm_of_the_round_before():
     [
         ({"cost": -1.0}, "cost must be a finite price"),
         ({"cost": np.inf}, "cost must be a finite price"),
+        ({"cost": 1e300}, "cost must be a finite price"),
+        ({"cost": "1"}, "cost must be a finite price"),
+        ({"budget": "1", "feedback": "entries"}, "budget is a number of entries"),
         ({"feedback": "fulll"}, "did you mean 'full'"),
         ({"budget": 10}, "budget is a number of entries"),
         ({"feedback": "entries", "budget": 0.5}, "budget is a number of entries"),
@@ -134,6 +137,7 @@ def test_bad_rules_are_refused(change, sentence):
 def test_bad_walks_are_refused():
     for change, sentence in (
         ({"arms": 0}, "arms"),
+        ({"arms": 2.5}, "arms"),
         ({"epsilon": 0.6}, "epsilon"),
         ({"epsilon": [0.1, -0.1]}, "epsilon"),
         ({"epsilon": []}, "epsilon"),
@@ -402,6 +406,10 @@ def test_worst_case_over_budgets():
         worst_case(["exp3"], [8, 16], budget=[4, 8], feedback="extra")
     with pytest.raises(ValueError, match="budget must hold at least one"):
         worst_case(["exp3"], 8, budget=[], feedback="extra")
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        worst_case(["exp3"], 0)
+    with pytest.raises(ValueError, match="none was given"):
+        worst_case([("batched_exp3", {"batches": "budget"})], 8)
 
 
 def test_worst_exponent_of_a_power_law():

@@ -5,9 +5,11 @@ A run's regret is ``sum_t l_t(a_t) + cost * #{t >= 2 : a_t != a_{t-1}} - min_a s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from prefsim.ops import Array, floats, integers
 
 KINDS = {
     "bandit": ("bandit",),
@@ -17,8 +19,35 @@ KINDS = {
 }
 """Kinds of feedback a policy may take under each rule."""
 
+MOST_COST = 1e12
+"""Largest price of a change: more than all losses of the longest run, and small enough for arithmetic."""
 
-def told(cost: float, feedback: str, budget: float | None) -> dict[str, Any]:
+
+class Books(NamedTuple):
+    """State of an environment: the round's losses and the books."""
+
+    rewards: Array = floats("arms")
+    """1 less the loss, of every arm in this round."""
+    budget: Array = floats(1)
+    """Entries that may still be asked for."""
+    free: Array = floats(1)
+    """1 if the played arm's reward is shown unasked."""
+    charged: Array = floats("arms")
+    """Cumulative loss of every arm."""
+    best: Array = floats(1)
+    """The smallest of them."""
+    last: Array = integers(1)
+    """The arm of the round before, -1 at first."""
+
+
+def whole_arms(arms: Any) -> int:
+    """Check the number of arms."""
+    if not isinstance(arms, (int, np.integer)) or arms < 1:
+        raise ValueError(f"arms must be a whole number, at least 1; got {arms!r}.")
+    return int(arms)
+
+
+def rules(cost: float, feedback: str, budget: float | None) -> dict[str, Any]:
     """Check the price of a change and the rule of feedback; arguments of :class:`prefsim.bandit.Bandit`.
 
     Parameters
@@ -37,14 +66,14 @@ def told(cost: float, feedback: str, budget: float | None) -> dict[str, Any]:
     """
     from prefsim.registry import unknown
 
-    if feedback not in KINDS:
+    if not isinstance(feedback, str) or feedback not in KINDS:
         raise unknown(feedback, KINDS, "feedback")
-    if not (np.isfinite(cost) and cost >= 0):
-        raise ValueError(f"cost must be a finite price of a change of arm, at least 0; got {cost}.")
+    if not (isinstance(cost, (int, float, np.number)) and 0 <= cost <= MOST_COST):
+        raise ValueError(f"cost must be a finite price of a change of arm, at least 0 and at most {MOST_COST:g}; got {cost!r}.")
     asks = feedback in ("entries", "extra")
-    if budget is not None and not (asks and budget >= 1):
+    if budget is not None and not (asks and isinstance(budget, (int, float, np.number)) and budget >= 1):
         raise ValueError(
-            f'budget is a number of entries, at least 1, for feedback="entries" or "extra"; got {budget} with {feedback!r}.'
+            f'budget is a number of entries, at least 1, for feedback="entries" or "extra"; got {budget!r} with {feedback!r}.'
         )
     most = (np.inf if budget is None else float(budget)) if feedback != "bandit" else 0.0
     return {"feedback": KINDS[feedback], "cost": cost, "budget": most, "free": feedback != "entries"}

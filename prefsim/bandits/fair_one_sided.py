@@ -143,13 +143,17 @@ def fair_one_sided(
             "directions must not be 0, thresholds be at least 1, spacing above 0 and deviation >= 0; got "
             f"{directions!r}, {thresholds}, {spacing} and {deviation}."
         )
-    if individuals < 2 or pool.ndim != 1 or not (pool >= 0).all() or panel % 2 == 0 or not 1 <= panel <= len(pool):
+    tolerant = pool.ndim == 1 and ((pool >= 0) & (pool < np.inf)).all()
+    if individuals < 2 or not tolerant or panel % 2 == 0 or not 1 <= panel <= len(pool):
         raise ValueError(
-            "individuals must be at least 2, auditors a list of tolerances >= 0, and panel odd and at most as many; got "
+            "individuals must be at least 2, auditors a list of finite tolerances >= 0, and panel odd and at most as many; got "
             f"{individuals}, {auditors!r} and {panel}."
         )
     if not 0 < margin < alpha <= 1:
         raise ValueError(f"alpha must lie in (0, 1] and margin between 0 and alpha; got {alpha} and {margin}.")
+    for name, count in (("thresholds", thresholds), ("individuals", individuals), ("panel", panel)):
+        if not isinstance(count, (int, np.integer)):
+            raise ValueError(f"{name} must be a whole number; got {count!r}.")
     axis = axis / length
     cuts = spacing * (np.arange(thresholds) - (thresholds - 1) / 2)
     every = np.vstack([np.repeat(axis, thresholds, axis=0), axis[:1], axis[:1]])

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.bandit import Bandit
-from prefsim.bandits._switching import open_books, settle, told
-from prefsim.ops import Array, floats, integers
+from prefsim.bandits._switching import Books as State  # noqa: F401
+from prefsim.bandits._switching import open_books, rules, settle, whole_arms
+from prefsim.ops import Array
 
 FEEDBACK = ("bandit", "full", "entries")
 REWARDS = "unit"
@@ -25,23 +26,6 @@ class Truth(NamedTuple):
 
     cost: Array
     """Price of a change of arm; shape (1,)."""
-
-
-class State(NamedTuple):
-    """The round's losses and the books."""
-
-    rewards: Array = floats("arms")
-    """1 less the loss, of every arm in this round."""
-    budget: Array = floats(1)
-    """Entries that may still be asked for."""
-    free: Array = floats(1)
-    """1 if the played arm's reward is shown unasked."""
-    charged: Array = floats("arms")
-    """Cumulative loss of every arm."""
-    best: Array = floats(1)
-    """The smallest of them."""
-    last: Array = integers(1)
-    """The arm of the round before, -1 at first."""
 
 
 def late_trap(arms: int = 4, cost: float = 1.0, feedback: str = "bandit", budget: float | None = None) -> Bandit:
@@ -63,10 +47,8 @@ def late_trap(arms: int = 4, cost: float = 1.0, feedback: str = "bandit", budget
     ValueError
         If an argument is out of range.
     """
-    if arms < 1:
-        raise ValueError(f"arms must be at least 1; got {arms}.")
-    rules = told(cost, feedback, budget)
-    return Bandit("late_trap", Truth(cost * np.ones((1, 1))), int(arms), normalisation="switching", **rules)
+    arms, known = whole_arms(arms), rules(cost, feedback, budget)
+    return Bandit("late_trap", Truth(cost * np.ones((1, 1))), arms, normalisation="switching", **known)
 
 
 def start(truth, world, problem, noise):

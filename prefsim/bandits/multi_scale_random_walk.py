@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.bandit import Bandit
-from prefsim.bandits._switching import open_books, settle, told
+from prefsim.bandits._switching import open_books, rules, settle, whole_arms
+from prefsim.game import as_floats
 from prefsim.ops import Array, floats, integers, normal, uniform
 
 FEEDBACK = ("bandit", "full", "entries")
@@ -95,17 +96,15 @@ def multi_scale_random_walk(
     ValueError
         If an argument is out of range.
     """
-    if arms < 1:
-        raise ValueError(f"arms must be at least 1; got {arms}.")
-    better = np.atleast_1d(np.asarray(np.nan if epsilon is None else epsilon, dtype=np.float64))
+    arms, known = whole_arms(arms), rules(cost, feedback, budget)
+    better = np.atleast_1d(as_floats(np.nan if epsilon is None else epsilon, "epsilon"))
     if better.ndim != 1 or not better.size or (epsilon is not None and not ((better >= 0) & (better <= 0.5)).all()):
         raise ValueError(f"epsilon must be one number in [0, 1/2] or a list of them; got {epsilon!r}.")
-    if sigma is not None and not (np.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be a finite standard deviation, at least 0; got {sigma}.")
+    if sigma is not None and not (isinstance(sigma, (int, float, np.number)) and 0 <= sigma < np.inf):
+        raise ValueError(f"sigma must be a finite standard deviation, at least 0; got {sigma!r}.")
     ones = np.ones((len(better), 1))
     truth = Truth(better[:, None], (np.nan if sigma is None else sigma) * ones, cost * ones)
-    rules = told(cost, feedback, budget)
-    return Bandit("multi_scale_random_walk", truth, int(arms), normalisation="switching", **rules)
+    return Bandit("multi_scale_random_walk", truth, arms, normalisation="switching", **known)
 
 
 def literal(arms: int, horizon: int) -> tuple[float, float]:

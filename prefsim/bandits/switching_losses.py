@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefsim.bandit import Bandit
-from prefsim.bandits._switching import open_books, settle, told
+from prefsim.bandits._switching import Books as State  # noqa: F401
+from prefsim.bandits._switching import open_books, rules, settle
 from prefsim.bandits.adversarial import EXAMPLE, as_losses
-from prefsim.ops import Array, floats, integers, uniform
+from prefsim.ops import Array, uniform
 
 FEEDBACK = ("bandit", "full", "entries")
 REWARDS = "unit"
@@ -37,23 +38,6 @@ class Truth(NamedTuple):
     """1 if losses are tossed, else 0; shape (1,)."""
     cost: Array
     """Price of a change of arm; shape (1,)."""
-
-
-class State(NamedTuple):
-    """The round's losses and the books."""
-
-    rewards: Array = floats("arms")
-    """1 less the loss, of every arm in this round."""
-    budget: Array = floats(1)
-    """Entries that may still be asked for."""
-    free: Array = floats(1)
-    """1 if the played arm's reward is shown unasked."""
-    charged: Array = floats("arms")
-    """Cumulative loss of every arm."""
-    best: Array = floats(1)
-    """The smallest of them."""
-    last: Array = integers(1)
-    """The arm of the round before, -1 at first."""
 
 
 def switching_losses(
@@ -85,9 +69,9 @@ def switching_losses(
         range.
     """
     table = as_losses(losses)
-    rules, ones = told(cost, feedback, budget), np.ones((len(table), 1))
+    known, ones = rules(cost, feedback, budget), np.ones((len(table), 1))
     truth = Truth(table, float(coins) * ones, cost * ones)
-    return Bandit("switching_losses", truth, table.shape[-1], normalisation="switching", **rules)
+    return Bandit("switching_losses", truth, table.shape[-1], normalisation="switching", **known)
 
 
 def start(truth, world, problem, noise):

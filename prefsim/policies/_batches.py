@@ -73,9 +73,9 @@ def rate(step, arms, batches, moment):
 
 def optimal_batches(problem):
     """``(T^2 K ln K / (2 cost^2))^(1/3)``, the number that minimises ``T sqrt(2 K ln K / N) + cost N``, at least 1."""
-    rounds, arms = problem.horizon, problem.arms
+    rounds, arms = 1.0 * problem.horizon, problem.arms  # a float, as the square of a whole number may overflow
     if problem.cost**2 * rounds <= 0.5 * arms * log(arms):
-        return rounds
+        return problem.horizon
     return max(1, int((rounds**2 * arms * log(arms) / (2.0 * problem.cost**2)) ** (1.0 / 3.0) + 0.5))
 
 

@@ -5,7 +5,8 @@ LEAST_RIDGE = 1e-9
 
 
 def complain(hyper, *names):
-    """Refuse numbers below 0 among `names`, a ``ridge`` that is too small, and a ``delta`` that is no probability."""
+    """Refuse numbers below 0 among `names`, a ``ridge`` that is too small, a ``delta`` that is no probability, and a
+    ``power`` of the horizon beyond 1."""
     fields = hyper._asdict()
     if fields.get("ridge", 1.0) < LEAST_RIDGE:
         return f"ridge must be > 0, and {LEAST_RIDGE:g} at least, so that its matrix can be inverted; got {hyper.ridge:g}."
@@ -14,4 +15,6 @@ def complain(hyper, *names):
             return f"{name} must be >= 0; got {fields[name]:g}."
     if not 0 <= fields.get("delta", 0.0) < 1:
         return f"delta must lie in [0, 1), 0 for 1 / T; got {hyper.delta:g}."
+    if not 0 <= fields.get("power", 0.0) <= 1:
+        return f"power must lie in [0, 1]; got {hyper.power:g}."
     return ""

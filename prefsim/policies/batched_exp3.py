@@ -27,6 +27,7 @@ from prefsim.policies._batches import (  # noqa: F401
     prepare,
     rate,
 )
+from prefsim.policies._limits import complain
 
 FEEDBACK = ("bandit", "entries")
 REWARDS = "unit"
@@ -45,7 +46,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    return "batches and step must be >= 0, 0 for the defaults." if min(hyper) < 0 else ""
+    return complain(hyper, "batches", "step")
 
 
 def count(hyper, problem):

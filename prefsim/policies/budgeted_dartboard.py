@@ -24,6 +24,7 @@ from prefsim.policies._batches import (
     prepare,
     want,
 )
+from prefsim.policies._limits import complain
 
 FEEDBACK = ("entries", "bandit")
 REWARDS = "unit"
@@ -42,7 +43,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    return "observe and threshold must be >= 0." if min(hyper) < 0 else ""
+    return complain(hyper, "observe", "threshold")
 
 
 def takes_dartboard(hyper, problem):

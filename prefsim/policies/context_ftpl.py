@@ -17,6 +17,7 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from prefsim.ops import Array, floats, uniform
+from prefsim.policies._limits import complain
 from prefsim.policies._one_sided import HINTS, add_losses, individuals, price
 
 FEEDBACK = "semi"
@@ -24,6 +25,9 @@ SIDE = "features"
 ANYTIME = False
 
 __all__ = ["HINTS", "individuals"]
+
+MOST_CALLS = 10_000
+"""Oracle calls of each kind in a round."""
 
 
 class Hyper(NamedTuple):
@@ -55,10 +59,10 @@ class State(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    for name, least in (("noise", 0), ("samples", 1), ("resamples", 1)):
-        if getattr(hyper, name) < least:
-            return f"{name} must be at least {least}; got {getattr(hyper, name):g}."
-    return ""
+    for name in ("samples", "resamples"):
+        if not 1 <= getattr(hyper, name) <= MOST_CALLS:
+            return f"{name} must lie between 1 and {MOST_CALLS}; got {getattr(hyper, name)}."
+    return complain(hyper, "noise")
 
 
 def init(hyper, state, problem):

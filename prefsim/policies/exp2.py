@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from prefsim.ops import Array, draw, floats
+from prefsim.policies._limits import complain
 from prefsim.policies._one_sided import HINTS, add_losses, individuals, price
 
 FEEDBACK = "semi"
@@ -59,7 +60,7 @@ def rate(hyper, arms, k, horizon):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    return f"step must be >= 0, 0 for the default; got {hyper.step:g}." if hyper.step < 0 else ""
+    return complain(hyper, "step")
 
 
 def init(hyper, state, problem):

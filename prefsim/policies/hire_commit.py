@@ -164,7 +164,8 @@ def costing(z):
 
 def exploring(hyper, problem):
     """Rounds of the second stage."""
-    return max(problem.arms, ceil(hyper.explore * problem.horizon ** (2 / 3)))
+    # Cut at the horizon: a compiled ceil of more than 2^63 would not be the number it stands for.
+    return max(problem.arms, ceil(min(hyper.explore * problem.horizon ** (2 / 3), 1.0 * problem.horizon)))
 
 
 def act(hyper, state, problem, t, noise):

@@ -27,6 +27,7 @@ from prefsim.policies._batches import (  # noqa: F401
     rate,
     want,
 )
+from prefsim.policies._limits import complain
 
 FEEDBACK = ("full", "entries")
 REWARDS = "unit"
@@ -47,7 +48,7 @@ class Hyper(NamedTuple):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    return "observe, batches and step must be >= 0, 0 for the defaults." if min(hyper) < 0 else ""
+    return complain(hyper, "observe", "batches", "step")
 
 
 def init(hyper, state, problem):
