@@ -20,7 +20,10 @@ ROUNDING = 1e-11
 """Numbers up to this size count as 0: data are of the order 1."""
 
 BLAND = 20
-"""Pivots per column after which Bland's rule takes over, which is slower and cannot cycle."""
+"""Pivots per column after which Bland's rule takes over, which is slower and cannot cycle but by rounding."""
+
+MOST = 200
+"""Pivots per column after which the search ends where it is, at a feasible point."""
 
 
 def maximise(table: Array, basis: Array, cobasis: Array) -> bool:
@@ -40,7 +43,8 @@ def maximise(table: Array, basis: Array, cobasis: Array) -> bool:
     Returns
     -------
     bool
-        Whether there is a maximum; False if the program is unbounded.
+        Whether the maximum was found; False if the program is unbounded, or did not end within ``MOST`` pivots a column. The
+        point in the table satisfies the constraints in any case.
     """
     rows, columns = len(basis), len(cobasis)
     for j in range(columns):
@@ -48,7 +52,7 @@ def maximise(table: Array, basis: Array, cobasis: Array) -> bool:
     for i in range(rows):
         basis[i] = columns + i
     pivots = 0
-    while True:
+    while pivots < MOST * columns:
         enter = -1
         for j in range(columns):
             if table[rows, j] > ROUNDING:
@@ -72,6 +76,7 @@ def maximise(table: Array, basis: Array, cobasis: Array) -> bool:
         exchange(table, leave, enter)
         basis[leave], cobasis[enter] = cobasis[enter], basis[leave]
         pivots += 1
+    return False
 
 
 def exchange(table: Array, row: int, column: int) -> None:
