@@ -10,7 +10,7 @@ import pytest
 import prefsim as ps
 from prefsim import ops, registry
 from prefsim.engines import game_loops, reference
-from prefsim.engines import numba as compiled
+from prefsim.engines import numba_games as compiled
 from prefsim.equilibrium import solve_equilibrium
 
 CLASSICAL = ["extragradient", "fictitious_play", "projected_gradient", "regret_matching_plus", "replicator"]

@@ -342,7 +342,7 @@ def test_bad_input_is_refused_in_one_sentence(command, said, tmp_path, monkeypat
 
 
 def test_an_unwritable_result_is_refused_before_any_work(csv, monkeypatch):
-    monkeypatch.setattr("prefsim.engines.numba.GamePlayer", None)  # any work would raise another error
+    monkeypatch.setattr("prefsim.engines.numba.play_games", None)  # any work would raise another error
     assert "does not exist" in sentence(call("run", "--preference", csv, "egpo", "--out", csv.parent / "no" / "x.nc"))
 
 

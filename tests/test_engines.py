@@ -213,7 +213,7 @@ def test_rule_files_import_nothing_but_ops():
                      if not n.startswith("__") and (inspect.isfunction(v) or inspect.isclass(v) or inspect.ismodule(v))}
             homes -= {module.__name__, module.Hyper.__module__}  # policies over policies hold their learner's functions
             outside = {h for h in homes if h.split(".")[0] not in allowed}
-            shared = f"prefsim.{kind}._"  # what several rules of a kind have in common
+            shared = f"prefsim.{kind}."  # what rules of a kind have in common, and rules made of others
             ours = {h for h in homes if h.startswith("prefsim.") and not h.startswith(shared)}
             ours -= {"prefsim.bandits.dueling"}  # whose lower bound is the slope that RMED2 reaches
             words = {"prefsim.ops", "prefsim.noise", "prefsim.vectors", "prefsim.logistic",
