@@ -91,5 +91,5 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="objective must be"):
         ps.bandits.prompt_allocation(objective="variance")
     for hyper in ({"group": 0}, {"positives": 0}, {"cap": -1}):
-        with pytest.raises(ValueError, match="must be at least|must be above 0"):
+        with pytest.raises(ValueError, match=r"must be at least|must be above 0"):
             ps.run("prompt_allocation", [("reinforce_ada", hyper)], horizon=10)

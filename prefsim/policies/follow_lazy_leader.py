@@ -48,7 +48,9 @@ def speed(hyper, problem):
 
 def validate(hyper):
     """Refuse what makes no sense."""
-    return f"rate must be >= 0, 0 for the default; got {hyper.rate:g}." if hyper.rate < 0 else ""
+    if not 0 <= hyper.rate <= 1e6:  # points of the grid are whole numbers
+        return f"rate must be between 0, for the default, and 1e6; got {hyper.rate:g}."
+    return ""
 
 
 def init(hyper, state, problem):
