@@ -107,7 +107,7 @@ def detect_cycling(
     tolerance : float
         Change of KL a turn, as a share of it, up to which an orbit is called closed. A spiral slower than that is called
         a cycle, so a small tolerance asks for a long horizon.
-    engine : {"auto", "numba", "reference"}
+    engine : {"auto", "numba", "reference", "cupy"}
 
     Returns
     -------

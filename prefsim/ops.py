@@ -134,9 +134,18 @@ def softmax(values: Array) -> Array:
 
 
 def win_rates(preference: Array, log_policy: Array) -> Array:
-    """``P(y > q) = sum_y' q(y') P(y > y')`` for each action ``y``; matrices (..., n, n), log-policies (..., n)."""
+    """``P(y > q) = sum_y' q(y') P(y > y')`` for each action ``y``; matrices (..., n, n), log-policies (..., n).
+
+    Policies that meet one matrix, (n, n) or (..., 1, n, n), are the rows of one matrix product.
+    """
     xp = _namespace(preference)
-    return xp.matmul(preference, xp.exp(log_policy)[..., None])[..., 0]
+    played = xp.exp(log_policy)
+    if preference.ndim == 2:
+        rows = xp.reshape(played, (-1, played.shape[-1]))
+        return xp.reshape(xp.matmul(rows, xp.matrix_transpose(preference)), played.shape)
+    if preference.shape[-3] == 1 and played.ndim > 1:
+        return xp.matmul(played, xp.matrix_transpose(preference[..., 0, :, :]))
+    return xp.matmul(preference, played[..., None])[..., 0]
 
 
 def kl(log_p: Array, log_q: Array) -> Array:

@@ -53,21 +53,23 @@ def play(experiment: Experiment, engine: str) -> tuple[dict[str, Any], list[list
     diverged: dict[str, int] = {}
     # All solvers together, a record time after the other, so that they can be held against each other.
     for k, t in enumerate(times):
+        iterates = []
         for spec, player in zip(experiment.algorithms, players, strict=True):
             player.advance(int(t))
-            if spec.label not in diverged and np.isnan(player.current).any():
+            iterates.append(player.current)
+            if spec.label not in diverged and np.isnan(iterates[-1]).any():
                 diverged[spec.label] = int(t)
         with np.errstate(divide="ignore", invalid="ignore" if diverged else "warn"):
             means = [np.log(player.total / t) if average and t > 0 else start for player in players]
             for name, (a, player) in itertools.product(wanted, enumerate(players)):
                 if name in measures:
-                    policies = means if asked[name].average else [p.current for p in players]
+                    policies = means if asked[name].average else iterates
                     second = equilibrium
                     if name in opponents:
                         second = fixed[name] if name in fixed else policies[opponents[name][1]]
                     variables[name][a, :, :, k] = measures[name].function(wide, policies[a], second)
                 else:
-                    variables[name][a, :, :, k] = np.exp(player.current) if name == "policy" else player.distance
+                    variables[name][a, :, :, k] = np.exp(iterates[a]) if name == "policy" else player.distance
     for label, t in diverged.items():
         warnings.warn(
             f"{label} diverged by iteration {t}: its log-policies left the range of floating point. Values from there "

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prefsim import registry
+from prefsim.engines import load_engine
 from prefsim.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]
         content = experiment.to_dict()
     except ValueError:
         content = {"problem": repr(experiment.problem), "horizon": experiment.horizon, "runs": experiment.runs}
+    gpu = [load_engine(engine).device()] if engine == "cupy" else []
     return json.dumps({
         "version": package_version("prefsim"),
         "experiment": content,
@@ -90,7 +92,7 @@ def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",
         "packages": {name: package_version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "device": f"{platform.machine()}, {os.cpu_count()} cores",
+        "device": ", ".join([platform.machine(), f"{os.cpu_count()} cores", *gpu]),
         "sources": sources(experiment),
     })
 

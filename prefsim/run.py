@@ -11,6 +11,7 @@ import numpy as np
 from prefsim import metrics as gauge
 from prefsim import play_bandits, play_games, registry, results
 from prefsim.bandit import Bandit
+from prefsim.engines import load_engine
 from prefsim.experiment import Experiment
 from prefsim.feedback import evaluations
 from prefsim.game import PreferenceGame
@@ -19,7 +20,7 @@ from prefsim.stability import StabilityWarning, unstable
 if TYPE_CHECKING:
     import xarray as xr
 
-ENGINES = ("auto", "numba", "reference")
+ENGINES = ("auto", "numba", "reference", "cupy")
 
 def run(
     problem: Experiment | PreferenceGame | Bandit | str,
@@ -36,8 +37,8 @@ def run(
         The problem, the key of one, or a whole experiment (then nothing but `engine` may follow).
     algorithms : sequence
         Names, or ``(name, {hyperparameter: value})``.
-    engine : {"auto", "numba", "reference"}
-        ``"auto"`` compiles. All engines give the same numbers.
+    engine : {"auto", "numba", "reference", "cupy"}
+        ``"auto"`` compiles, and ``"cupy"`` plays preference games on an NVIDIA GPU. All engines give the same numbers.
     **settings
         ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback`` and ``name`` of
         :class:`prefsim.Experiment`.
@@ -74,6 +75,8 @@ def run(
     if engine not in ENGINES:
         raise registry.unknown(engine, ENGINES, "engine")
     chosen = "numba" if engine == "auto" else engine
+    if chosen == "cupy":
+        load_engine(chosen).check(experiment)
     if isinstance(experiment.problem, Bandit):
         return _label(experiment, play_bandits.play(experiment, chosen), chosen, {})
     variables, hypers = play_games.play(experiment, chosen)

@@ -1,4 +1,4 @@
-"""The plain reading of every rule, which defines it: Python scalars for bandits, NumPy arrays for games."""
+"""The plain reading of every rule, which defines it: Python scalars for bandits, arrays for games (NumPy's unless told)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefsim.engines import bandit_loop as loop
 from prefsim.engines import game_loops
 from prefsim.feedback import Oracle, estimate
 from prefsim.noise import open_stream, seek
-from prefsim.ops import TIE, log_normalize, win_rates
+from prefsim.ops import TIE, _namespace, exp, log_normalize, win_rates
 
 EXACT = Oracle()
 
@@ -141,6 +141,8 @@ class GamePlayer:
         How win rates are observed.
     distance : bool
         Whether to gather the lengths of the steps, ``sum_y |pi_{t+1}(y) - pi_t(y)|``, in an array (instances, runs).
+    array : callable
+        What turns a NumPy array into one of the library that is to compute; all that the player holds is of that library.
     """
 
     def __init__(
@@ -155,22 +157,22 @@ class GamePlayer:
         oracle: Oracle = EXACT,
         *,
         distance: bool = False,
+        array: Callable[[NDArray[Any]], Any] = np.asarray,
     ) -> None:
         self.solver = solver
         self.oracle = oracle
         self.phases = getattr(solver, "PHASES", 1)
-        self.hyper = stack(hypers)
-        self.beta = beta[:, None, None]
-        self.preference = preference[:, None]
-        self.policies = {name: start.copy() for name in game_loops.POLICIES}
-        self.policies["reference"] = np.array(np.broadcast_to(reference[:, None], start.shape))
+        self.hyper = stack(hypers, array)
+        self.beta, self.preference = array(beta[:, None, None]), array(_matrices(preference))
+        self.policies = dict.fromkeys(game_loops.POLICIES, array(start.copy()))
+        self.policies["reference"] = array(np.array(np.broadcast_to(reference[:, None], start.shape)))
         self.memory = [name for name in game_loops.MEMORY if hasattr(solver, name)]
-        self.total = np.zeros_like(start) if average else None
-        self.distance = np.zeros(start.shape[:2]) if distance else None
+        self.total = array(np.zeros_like(start)) if average else None
+        self.distance = array(np.zeros(start.shape[:2])) if distance else None
         self.t = 0
 
     @property
-    def current(self) -> NDArray[np.float64]:
+    def current(self) -> Any:
         """Log-policies after the iterations done so far, shape (instances, runs, n)."""
         return self.policies["current"]
 
@@ -179,7 +181,7 @@ class GamePlayer:
         now = self.policies
         for t in range(self.t, stop):
             if self.total is not None:
-                self.total += np.exp(now["current"])
+                self.total += exp(now["current"])
             gain = now["current"]
             for phase in range(self.phases):
                 iterate = game_loops.Iterate(**now, beta=self.beta, t=t)
@@ -192,16 +194,17 @@ class GamePlayer:
             now.update(moved, previous=now["current"], current=now["half"])
         self.t = stop
 
-    def _observe(self, played: NDArray[np.float64], round: int) -> NDArray[np.float64]:
-        """Win rates against log-policies (instances, runs, n), exact or estimated with the noise of `round`."""
+    def _observe(self, played: Any, round: int) -> Any:
+        """Win rates against log-policies (instances, runs, n), exact or (NumPy only) estimated with the noise of `round`."""
         if self.oracle.kind == 0:
             return win_rates(self.preference, played)
         kind, samples, scale, key0, key1 = self.oracle
         gain = np.empty(played.shape)
+        preference = np.broadcast_to(self.preference, (*played.shape, played.shape[-1]))
         for i, run in np.ndindex(*played.shape[:2]):
             noise = open_stream(key0, key1, i, run)
             seek(noise, round)
-            estimate(kind, samples, scale, self.preference[i, 0] - 0.5, np.exp(played[i, run]), noise, gain[i, run])
+            estimate(kind, samples, scale, preference[i, run] - 0.5, np.exp(played[i, run]), noise, gain[i, run])
         return 0.5 + gain
 
 
@@ -219,17 +222,19 @@ class StepPlayer:
         average: bool,
         *,
         distance: bool = False,
+        array: Callable[[NDArray[Any]], Any] = np.asarray,
     ) -> None:
         self.solver = solver
-        self.hyper = stack(hypers)
-        self.beta, self.preference, self.reference = beta[:, None, None], preference[:, None], reference[:, None]
-        self.state = solver.init(self.hyper, start.copy())
-        self.total = np.zeros_like(start) if average else None
-        self.distance = np.zeros(start.shape[:2]) if distance else None
+        self.hyper = stack(hypers, array)
+        self.beta, self.preference = array(beta[:, None, None]), array(_matrices(preference))
+        self.reference = array(reference[:, None])
+        self.state = solver.init(self.hyper, array(start.copy()))
+        self.total = array(np.zeros_like(start)) if average else None
+        self.distance = array(np.zeros(start.shape[:2])) if distance else None
         self.t = 0
 
     @property
-    def current(self) -> NDArray[np.float64]:
+    def current(self) -> Any:
         """Log-policies after the iterations done so far, shape (instances, runs, n)."""
         return self.state.policy
 
@@ -237,7 +242,7 @@ class StepPlayer:
         """Iterate up to iteration `stop`."""
         for t in range(self.t, stop):
             if self.total is not None:
-                self.total += np.exp(self.current)
+                self.total += exp(self.current)
             before = self.current
             game = game_loops.Game(self.preference, self.reference, self.beta, t)
             self.state = self.solver.step(self.hyper, self.state, game)
@@ -246,9 +251,14 @@ class StepPlayer:
         self.t = stop
 
 
-def _step_length(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+def _step_length(before: Any, after: Any) -> Any:
     """``sum_y |q(y) - p(y)|`` of two log-policies (..., n)."""
-    return np.abs(np.exp(after) - np.exp(before)).sum(axis=-1)
+    return _namespace(before).sum(abs(exp(after) - exp(before)), axis=-1)
+
+
+def _matrices(preference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrices (instances, 1, n, n), which all runs of a game meet, or the one (n, n) that all instances share."""
+    return preference[0] if len(preference) == 1 or preference.strides[0] == 0 else preference[:, None]
 
 
 def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> GamePlayer | StepPlayer:
@@ -257,19 +267,19 @@ def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> GamePlayer
 
 
 def play_games(
-    rules: list[tuple[ModuleType, list[Any]]], *arguments: Any, oracle: Oracle = EXACT, distance: bool = False
+    rules: list[tuple[ModuleType, list[Any]]], *arguments: Any, oracle: Oracle = EXACT, **options: Any
 ) -> list[GamePlayer | StepPlayer]:
     """Players of several rules, a pair of solver and hyperparameters each; other arguments as in :class:`GamePlayer`."""
     return [
-        play_game(solver, hypers, *arguments, *(() if hasattr(solver, "step") else (oracle,)), distance=distance)
+        play_game(solver, hypers, *arguments, *(() if hasattr(solver, "step") else (oracle,)), **options)
         for solver, hypers in rules
     ]
 
 
-def stack(hypers: list[Any]) -> Any:
+def stack(hypers: list[Any], array: Callable[[NDArray[Any]], Any] = np.asarray) -> Any:
     """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
     merged = []
     for values in zip(*hypers, strict=True):
         same = all(value == values[0] for value in values)
-        merged.append(values[0] if same else np.array(values)[:, None, None])
+        merged.append(values[0] if same else array(np.array(values)[:, None, None]))
     return type(hypers[0])(*merged)

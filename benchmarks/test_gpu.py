@@ -1,0 +1,76 @@
+"""Ratios of ``engine="cupy"`` to the GPU's rate of matrix products and to the compiled engine, in one process.
+
+    python -m pytest benchmarks/test_gpu.py -s -n 0
+
+Skipped where CuPy finds no device. The compiled engine uses every core (``PREFSIM_THREADS``, ``OPENBLAS_NUM_THREADS`` and
+the like limit it, and ``conftest.py`` gives the linear-algebra library one thread).
+"""
+
+import numpy as np
+import pytest
+from test_games import BETA, STEP, best_times, games
+
+from prefsim import registry
+from prefsim.engines import cupy as engine
+from prefsim.engines import numba_games as compiled
+
+cupy = pytest.importorskip("cupy")
+if not cupy.cuda.is_available():
+    pytest.skip("there is no CUDA device", allow_module_level=True)
+
+POLICIES = 256
+
+
+def advance(play_games, payoff, reference, start, iterations):
+    """A job of some iterations of mirror prox, over when the device is done."""
+    rule = registry.algorithm("solvers", "egpo")
+    hypers = [rule.hyper({"step": STEP})] * len(payoff)
+    beta = np.full(len(payoff), BETA)
+    (made,) = play_games([(rule.module, hypers)], beta, 0.5 + payoff, reference, start, False)
+    done = [0]
+
+    def job():
+        done[0] += iterations
+        made.advance(done[0])
+        cupy.cuda.Device().synchronize()
+
+    return job
+
+
+def device():
+    print(f"\n{engine.device()}: mirror prox, ", end="")
+
+
+@pytest.mark.parametrize(("n", "share"), [(1024, 0.0), (4096, 0.70)])
+def test_many_policies_on_one_matrix(n, share):
+    payoff, reference, start = games(1, n, POLICIES)
+    weights, matrix = cupy.asarray(np.exp(start[0])), cupy.asarray(payoff[0])
+    out = cupy.empty_like(weights)
+
+    def products():
+        for _ in range(2 * 20):  # two phases an iteration
+            cupy.matmul(weights, matrix.T, out=out)
+        cupy.cuda.Device().synchronize()
+
+    ours, product = best_times(advance(engine.play_games, payoff, reference, start, 20), products)
+    device()
+    print(f"{POLICIES} policies, n = {n}: {100 * product / ours:.0f} % of the rate of matrix products, ", end="")
+    print(f"{20 * 4 * POLICIES * n * n / product / 1e12:.1f} TFLOP/s")
+    assert product / ours >= share
+
+
+@pytest.mark.parametrize(("count", "n", "runs"), [
+    *((1, n, 1) for n in (64, 512, 4096)),
+    *((1, n, POLICIES) for n in (16, 64, 256, 1024, 4096)),
+    *((1000, n, 1) for n in (10, 100)),
+])  # fmt: skip
+def test_crossover(count, n, runs):
+    """No bar: these numbers say from which size on ``engine="auto"`` should choose the GPU."""
+    made = games(count, n, runs)
+    many = max(1, min(200, 10**9 // (count * runs * n * n)))
+    gpu = advance(engine.play_games, *made, many)
+    cpu = advance(compiled.play_games, *made, many)
+    ours, theirs = best_times(gpu, cpu, repeats=5)
+    device()
+    print(f"{count} games, n = {n}, {runs} policies each: {1e6 * ours / many:.0f} us an iteration, ", end="")
+    print(f"{theirs / ours:.2f} times as fast as the compiled engine")
