@@ -319,7 +319,7 @@ def bench(
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
-def llm(context: typer.Context) -> None:
+def llm(context: typer.Context) -> Any:
     """Train language models by the same rules, evaluate them, and make games of what a judge says of their answers."""
     from importlib.util import find_spec
 
@@ -327,7 +327,7 @@ def llm(context: typer.Context) -> None:
         raise ValueError("prefsim llm needs torch; install the extra: pip install 'prefsim[llm]'.")
     from prefsim.llm.cli import app as commands
 
-    commands(context.args or ["--help"], prog_name="prefsim llm", standalone_mode=False)
+    return commands(context.args or ["--help"], prog_name="prefsim llm", standalone_mode=False)
 
 
 @app.command()

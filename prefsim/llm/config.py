@@ -20,7 +20,7 @@ class Lora(NamedTuple):
     rank: int = 16
     alpha: float = 32.0
     targets: list[str] | None = None
-    """Names of the layers; all linear layers of the blocks if omitted."""
+    """Names of the layers; all linear layers but the last if omitted."""
 
 
 class Model(NamedTuple):
