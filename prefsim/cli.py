@@ -42,6 +42,9 @@ class OneSentence(TyperGroup):
                 raise
             _say(f"error: {error}")
             return 2
+        except FloatingPointError as error:
+            _say(f"error: {error}")
+            return 1
         except UsageError as error:
             _say(f"error: {error.format_message()}")  # type: ignore[attr-defined]
             return 2
@@ -313,6 +316,18 @@ def bench(
     if json is not None:
         timing.save(found, json)
         typer.echo(f"Wrote {json}.")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def llm(context: typer.Context) -> Any:
+    """Train language models by the same rules, evaluate them, and make games of what a judge says of their answers."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise ValueError("prefsim llm needs torch; install the extra: pip install 'prefsim[llm]'.")
+    from prefsim.llm.cli import app as commands
+
+    return commands(context.args or ["--help"], prog_name="prefsim llm", standalone_mode=False)
 
 
 @app.command()

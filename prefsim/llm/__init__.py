@@ -13,8 +13,10 @@ if find_spec("torch") is None:
     raise ImportError("prefsim.llm needs torch; install the extra: pip install 'prefsim[llm]'.")
 
 from prefsim.llm.hf import TransformersPolicy
+from prefsim.llm.judges import head_oracle, pairwise_llm, pooled
 from prefsim.llm.oracles import Judge, PreferenceOracle, committee, embedding_head, from_callable, from_scores, matrix
 from prefsim.llm.policy import Policy
+from prefsim.llm.pool import evaluate_policies, judge_answers
 from prefsim.llm.prefix import LogitsPolicy, PrefixPolicy
 from prefsim.llm.records import Decoding, Key, Responses, SamplingSpec, Switches
 from prefsim.llm.train import train
@@ -33,8 +35,13 @@ __all__ = [
     "TransformersPolicy",
     "committee",
     "embedding_head",
+    "evaluate_policies",
     "from_callable",
     "from_scores",
+    "head_oracle",
+    "judge_answers",
     "matrix",
+    "pairwise_llm",
+    "pooled",
     "train",
 ]

@@ -106,28 +106,8 @@ class TransformersPolicy(Policy):
 
     def encode(self, prompts: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Token ids and mask of prompts (text, chats or lists of ids), padded on the left, shape (B, Tp)."""
-        lists = [self._ids(prompt) for prompt in prompts]
-        width = max(map(len, lists))
-        ids = torch.zeros(len(lists), width, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for row, found in enumerate(lists):
-            ids[row, width - len(found) :] = torch.tensor(found)
-            mask[row, width - len(found) :] = 1
+        ids, mask = left_padded([token_ids(self.tokenizer, prompt) for prompt in prompts])
         return ids.to(self.device), mask.to(self.device)
-
-    def _ids(self, prompt: Any) -> list[int]:
-        if isinstance(prompt, str):
-            if self.tokenizer is None:
-                raise ValueError("prompts are text, but there is no tokenizer; give one, or lists of token ids.")
-            found = self.tokenizer(prompt)["input_ids"]
-        elif prompt and isinstance(prompt[0], dict):
-            chat = self.tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)
-            found = chat["input_ids"]
-        else:
-            found = list(prompt)
-        if not found:
-            raise ValueError(f"the prompt {prompt!r} has no tokens; a model needs at least one to start from.")
-        return found
 
     def conditionals(self, responses: Responses) -> Tensor:
         """As :meth:`Policy.conditionals`."""
@@ -180,6 +160,32 @@ class TransformersPolicy(Policy):
         pairs = zip(responses.tokens.tolist(), responses.lengths.tolist(), strict=True)
         texts = (tuple(self.decode(t[:n]) for t, n in zip(*pair, strict=True)) for pair in pairs)
         return responses._replace(texts=tuple(texts))
+
+
+def token_ids(tokenizer: Any, prompt: Any) -> list[int]:
+    """Token ids of a prompt: text, a chat (a list of turns), or a list of ids already."""
+    if isinstance(prompt, str):
+        if tokenizer is None:
+            raise ValueError("prompts are text, but there is no tokenizer; give one, or lists of token ids.")
+        found = tokenizer(prompt)["input_ids"]
+    elif prompt and isinstance(prompt[0], dict):
+        found = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=True)["input_ids"]
+    else:
+        found = list(prompt)
+    if not found:
+        raise ValueError(f"the prompt {prompt!r} has no tokens; a model needs at least one to start from.")
+    return found
+
+
+def left_padded(lists: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Rows of token ids and their mask, padded on the left, each of shape (rows, longest)."""
+    width = max(map(len, lists))
+    ids = torch.zeros(len(lists), width, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, found in enumerate(lists):
+        ids[row, width - len(found) :] = torch.tensor(found)
+        mask[row, width - len(found) :] = 1
+    return ids, mask
 
 
 def _check_dropout(model: Any) -> None:

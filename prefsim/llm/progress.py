@@ -182,6 +182,8 @@ class Progress:
     def load_state(self, state: dict[str, Any]) -> None:
         """Return to what :meth:`state` gave."""
         self.rows, self.before = state["rows"], state["seconds"]
+        if self.log is not None:  # lines written after the checkpoint will be written again
+            Path(self.log).write_text("".join(json.dumps({"t": t, **row}) + "\n" for t, row in self.rows.items()))
 
     def dataset(self) -> xr.Dataset:
         """The measurements with their axes and provenance."""
