@@ -157,7 +157,7 @@ class GamePlayer:
         oracle: Oracle = EXACT,
         *,
         distance: bool = False,
-        array: Callable[[NDArray[Any]], Any] = np.asarray,
+        array: Callable[[NDArray[Any]], Any] = np.asanyarray,
     ) -> None:
         self.solver = solver
         self.oracle = oracle
@@ -222,7 +222,7 @@ class StepPlayer:
         average: bool,
         *,
         distance: bool = False,
-        array: Callable[[NDArray[Any]], Any] = np.asarray,
+        array: Callable[[NDArray[Any]], Any] = np.asanyarray,
     ) -> None:
         self.solver = solver
         self.hyper = stack(hypers, array)
@@ -276,7 +276,7 @@ def play_games(
     ]
 
 
-def stack(hypers: list[Any], array: Callable[[NDArray[Any]], Any] = np.asarray) -> Any:
+def stack(hypers: list[Any], array: Callable[[NDArray[Any]], Any] = np.asanyarray) -> Any:
     """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
     merged = []
     for values in zip(*hypers, strict=True):
