@@ -32,6 +32,7 @@ from prefsim.game import PreferenceGame
 from prefsim.llm.demo_figures import draw_games, draw_training
 from prefsim.llm.evaluate import judge_report, win_rate
 from prefsim.llm.hf import TransformersPolicy
+from prefsim.llm.judges import brevity, diversity, relevance
 from prefsim.llm.oracles import Committee, Judge, committee
 from prefsim.llm.policy import Policy
 from prefsim.llm.records import Key, SamplingSpec
@@ -160,18 +161,7 @@ def asked(question: str) -> list[dict[str, str]]:
 
 def synthetic_judge(embed: Embed) -> Committee:
     """The committee of relevance, brevity and lexical diversity, with ``kappa = 4``."""
-
-    def relevance(prompt: Any, texts: Sequence[str]) -> Tensor:
-        return embed(texts) @ embed([prompt[-1]["content"]])[0]
-
-    def brevity(prompt: Any, texts: Sequence[str]) -> list[float]:
-        return [-float(len(text)) for text in texts]
-
-    def diversity(prompt: Any, texts: Sequence[str]) -> list[float]:
-        words = [text.lower().split() for text in texts]
-        return [len(set(found)) / len(found) if found else 0.0 for found in words]
-
-    return committee([relevance, brevity, diversity], kappa=4.0)
+    return committee([relevance(embed), brevity, diversity], kappa=4.0)
 
 
 def answers(policy: Policy, prompts: Sequence[Any], k: int, seed: int, stream: str, who: str = "current") -> Any:
