@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import llama
+from tiny import gpt2, llama
 
 from prefsim.llm import Judge, judges
 from prefsim.llm.embedding import EmbeddingHead, ScoreHead, log_odds, train_head
@@ -21,8 +21,9 @@ def model():
 
 
 @pytest.mark.parametrize("verdicts", [("1", "2"), ("1", "2", "=")])
-def test_verdicts_are_read_one_question_at_a_time(model, verdicts):
-    """Batches of padded questions against single ones, written with probabilities."""
+def test_verdicts_are_read_one_question_at_a_time(verdicts):
+    """Batches of padded questions against single ones, written with probabilities; absolute positions mind the padding."""
+    model = gpt2(vocabulary=ByteTokenizer.size).eval()
     oracle = judges.pairwise_llm(model, TOKENIZER, TEMPLATE, verdicts, batch=4)
     a, b = ["red", "a longer answer", "x"], ["blue {and} green", "y"]
     found = oracle.win_matrix([{"role": "user", "content": "which"}], a, b)
