@@ -141,10 +141,12 @@ def test_resuming_gives_what_the_uninterrupted_run_gave(finished, folder, monkey
 
     monkeypatch.setattr(Training, "iterate", killed)
     assert call("train", folder / "config.toml").exit_code == 130
-    monkeypatch.setattr(Training, "iterate", iterate)
+    done = []
+    monkeypatch.setattr(Training, "iterate", lambda self, t: [done.append(t), iterate(self, t)])
     with (folder / "run" / "log.jsonl").open("a") as log:
         log.write('{"t": 3, "half": ')  # what a kill leaves behind
     assert call("train", folder / "config.toml").exit_code == 0
+    assert done == [2]  # it goes on, and does not begin again
     expected, found = (results.load(each / "run" / "results.nc") for each in (whole, folder))
     for name in (*expected.data_vars, "gradients", "responses", "generated_tokens", "comparisons"):
         assert np.array_equal(expected[name].values, found[name].values, equal_nan=True), name
