@@ -20,7 +20,8 @@ def check_feedback(kind: str, rule: ModuleType, problem: Problem, action: Any, w
     Parameters
     ----------
     kind : str
-        ``"bandit"``, ``"duel"``, ``"full"``, ``"entries"``, ``"clicks"``, ``"semi"`` or ``"reports"``.
+        ``"bandit"``, ``"duel"``, ``"full"``, ``"entries"``, ``"clicks"``, or a kind of the environment's own, whose feedback is
+        its report.
     rule : module
         The policy's file.
     problem : Problem
@@ -45,12 +46,12 @@ def check_feedback(kind: str, rule: ModuleType, problem: Problem, action: Any, w
         return _rewards(feedback, problem.arms, needed, unit, "every arm" if kind == "full" else ASKED)
     if kind == "clicks":
         return _clicks(feedback, problem.features[action] > 0)
-    if kind in ("semi", "reports"):
-        report = as_floats(feedback, "feedback")
-        if not report.ndim:
-            raise ValueError(f"feedback must be the report of the round, an array; got {feedback!r}.")
-        return report
-    return _number(feedback, kind == "duel", unit)
+    if kind in ("bandit", "duel"):
+        return _number(feedback, kind == "duel", unit)
+    report = as_floats(feedback, "feedback")
+    if not report.ndim:
+        raise ValueError(f"feedback must be the report of the round, an array; got {feedback!r}.")
+    return report
 
 
 ASKED = "every arm of ask(), and for the played one if that is free"

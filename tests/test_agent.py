@@ -53,7 +53,7 @@ def simulate(live, policy, problem, horizon, checkpoint=None):
             live.save(checkpoint)
             live = ps.Agent.load(checkpoint)
         played = (order[action[0]], order[action[1]]) if isinstance(action, tuple) else order[action]
-        if environment.FEEDBACK in reference.COMMITTED:
+        if hasattr(live.state, "commitment"):
             world.commitment[order] = live.state.commitment
         signal = environment.feedback(truth, world, played, t, nature)
         told = world.report if "report" in getattr(world, "_fields", ()) else signal

@@ -55,14 +55,8 @@ def axes(rule: Any) -> dict[str, Callable[[Problem], int]]:
     return {axis: getattr(rule, axis) for axis in named - set(Problem._fields) if callable(getattr(rule, axis, None))}
 
 
-COMMITTED = ("semi", "reports")
-"""Kinds of feedback that follow a commitment."""
-
-REPORTED = ("clicks", *COMMITTED)
-"""Kinds whose feedback is the environment's report, an array."""
-
-REVEAL = {"full": loop.reveal_all, "entries": loop.reveal_some, **dict.fromkeys(REPORTED, loop.reveal_report)}
-"""How policies are told more than what their action brought, by kind of feedback."""
+REVEAL = {"bandit": loop.pass_on, "duel": loop.pass_on, "full": loop.reveal_all, "entries": loop.reveal_some}
+"""How policies are told what a round brought, by kind of feedback; in any other kind it is the environment's report."""
 
 
 def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> dict[str, Any]:
@@ -71,8 +65,8 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kin
     names = {
         "init": policy.init,
         "act": action_rule(policy, kind),
-        "hand_over": loop.hand_commitment if kind in COMMITTED else loop.nothing,
-        "reveal": REVEAL.get(kind, loop.pass_on),
+        "hand_over": loop.hand_commitment if "commitment" in policy.State._fields else loop.nothing,
+        "reveal": REVEAL.get(kind, loop.reveal_report),
         "learn": learn_rule(policy, kind),
         "place": loop.place_pair if duel else loop.place_arm,
         "start": getattr(environment, "start", loop.nothing),
