@@ -237,7 +237,7 @@ def best_decision(z: Sizes, joint: Array, utility: Array, b: int, s: int) -> int
 
 
 def fill_program(z: Sizes, joint: Array, cost: Array, utility: Array, limit: float, slack: float, table: Array) -> None:
-    """Write the program into `table`, shape (rows + 1, columns + 1), laid out as ``simplex.maximise`` wants it."""
+    """Write the program into `table`, shape (rows + 1, columns + 1), laid out as ``pivoting.maximise`` wants it."""
     last, end = table.shape[0] - 1, table.shape[1] - 1
     for k in range(last + 1):
         for j in range(end + 1):

@@ -1,10 +1,11 @@
-"""Equilibria of zero-sum matrix games by the simplex method, compiled, many games in one call.
+"""The simplex method in scalar loops: equilibria of many matrix games in one compiled call, and programs that rules solve.
 
 With ``B = A + c > 0`` the column player's policy is ``y / sum y`` for the optimum of ``max sum y``, ``B y <= 1``,
 ``y >= 0``, and the row player's comes from its dual (Dantzig 1951). The table is condensed: a pivot exchanges one row label
 with one column label, so only ``(m + 1) (n + 1)`` numbers change. The entering variable is that of the steepest edge, by
 norms that are exact at the start and then Devex estimates (Harris 1973); Bland's rule, which cannot cycle, takes over while
-pivots are degenerate. The loops are plain Python: they also run on fractions, where nothing is rounded.
+pivots are degenerate. The loops are plain Python without allocation: rules of bandits may call :func:`maximise`, and they
+also run on fractions, where nothing is rounded. Whoever has a program to solve outside a compiled rule should call HiGHS.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Array = Any
+
+__all__ = ["Vertices", "exact_vertices", "maximise", "vertices"]
+
+INLINE = False
+"""Functions are called, not put into each other: a rule that calls them would compile for minutes."""
 
 ROUNDING = 1e-13
 """Costs and pivots up to this size, in a table of entries around 1, are taken for 0."""
@@ -64,7 +70,7 @@ def _compiled() -> Any:
     from prefsim.engines.compiler import compile_runner
 
     arguments = "payoff, table, rows, columns, square, spare, rounding, row, column, margin"
-    names = {f.__name__: f for f in (_fill, _entering, _leaving, _exchange, _simplex, _policies)}
+    names = {f.__name__: f for f in (_fill, _slacks, _entering, _leaving, _exchange, _simplex, _policies)}
     return compile_runner(_solve_games, "", names, f"def run({arguments}):\n    _solve_games({arguments})\n")
 
 
@@ -81,21 +87,58 @@ def _fill(payoff: Array, table: Array, rows: Array, columns: Array, square: Arra
     m, n = payoff.shape
     least = payoff[0, 0]
     for i in range(m):
-        rows[i] = n + i
         for j in range(n):
             least = min(least, payoff[i, j])
     shift = 1 - least
     for j in range(n + 1):
-        square[j] = 1.0
         table[m, j] = 1 if j < n else 0
-    for j in range(n):
-        columns[j] = j
     for i in range(m):
         table[i, n] = 1
         for j in range(n):
             table[i, j] = payoff[i, j] + shift
-            square[j] += float(table[i, j]) ** 2
+    _slacks(table, rows, columns, square)
     return shift
+
+
+def maximise(table: Array, rows: Array, columns: Array, square: Array, spare: Array, rounding: float) -> bool:
+    """Maximise ``c v`` subject to ``A v <= b`` and ``v >= 0``, for ``b >= 0``, in place.
+
+    Parameters
+    ----------
+    table : ndarray, shape (m + 1, n + 1)
+        ``A`` with ``b`` in the last column and ``c`` in the last row; 0 in the corner. At the end the corner holds minus the
+        maximum, the last column the values of the basic variables. The point satisfies the constraints in any case.
+    rows : ndarray of int, shape (m,)
+        Filled in: the variable each row stands for at the end, ``j`` for ``v_j`` and ``n + i`` for the slack of row ``i``;
+        variables that are not listed are 0.
+    columns : ndarray of int, shape (n,)
+        Filled in: the variables of the columns.
+    square, spare : ndarray, shape (n + 1,)
+        Room to work in.
+    rounding : float
+        Costs and pivots up to this size are taken for 0.
+
+    Returns
+    -------
+    bool
+        Whether the maximum was found; False if the program is unbounded, or rounding let no pivot lead there.
+    """
+    _slacks(table, rows, columns, square)
+    _simplex(table, rows, columns, square, spare, rounding)
+    return _entering(table, columns, square, rounding, False) < 0
+
+
+def _slacks(table: Array, rows: Array, columns: Array, square: Array) -> None:
+    """Label the basis of slacks, and take the squared lengths of the edges that leave it."""
+    m, n = len(rows), len(columns)
+    for i in range(m):
+        rows[i] = n + i
+    for j in range(n):
+        columns[j] = j
+        square[j] = 1.0
+        for i in range(m):
+            square[j] += float(table[i, j]) ** 2
+    square[n] = 1.0
 
 
 def _simplex(table: Array, rows: Array, columns: Array, square: Array, spare: Array, rounding: float) -> None:

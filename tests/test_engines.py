@@ -217,5 +217,5 @@ def test_rule_files_import_nothing_but_ops():
             ours = {h for h in homes if h.startswith("prefsim.") and not h.startswith(shared)}
             ours -= {"prefsim.bandits.dueling"}  # whose lower bound is the slope that RMED2 reaches
             words = {"prefsim.ops", "prefsim.noise", "prefsim.vectors", "prefsim.logistic",
-                     "prefsim.mechanisms", "prefsim.simplex"}
+                     "prefsim.mechanisms", "prefsim.pivoting"}
             assert not outside and ours <= words, (key, outside, ours)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from prefsim import mechanisms
 from prefsim.mechanisms import best_decision, columns, digit, fill_program, mechanism_from, pay_at, rows, sizes
 from prefsim.ops import Array, draw, floats, integers
-from prefsim.simplex import maximise
+from prefsim.pivoting import maximise
 
 FEEDBACK = "reports"
 SIDE = "features"
@@ -35,6 +35,9 @@ HINTS = "hiring"
 ANYTIME = False
 
 HALVINGS = 30
+ROUNDING = 1e-11
+"""What counts as 0 in a program whose data are of the order 1."""
+
 LIMIT, UTILITY = 5, 6
 """Where the constants hold the largest payment, and where the utilities begin."""
 
@@ -115,6 +118,8 @@ class State(NamedTuple):
     table: Array = floats("lines", "entries")
     basis: Array = integers("constraints")
     cobasis: Array = integers("variables")
+    square: Array = floats("entries")
+    spare: Array = floats("entries")
     solution: Array = floats("variables")
 
 
@@ -227,7 +232,7 @@ def plan(hyper, state, problem):
                 state.cost[i, e] = state.cost[i, other] + max(state.high[i, e] * gain, 0.0)
     limit, slack = problem.hints[LIMIT], hyper.slack * problem.horizon ** (-1 / 3)
     fill_program(z, state.joint, state.cost, state.utility, limit, slack, state.table)
-    maximise(state.table, state.basis, state.cobasis)
+    maximise(state.table, state.basis, state.cobasis, state.square, state.spare, ROUNDING)
     for k in range(len(state.basis)):
         if state.basis[k] < len(state.cobasis):
             state.solution[state.basis[k]] = state.table[k, state.table.shape[1] - 1]
