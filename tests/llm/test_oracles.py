@@ -38,6 +38,7 @@ def test_antisymmetry(name):
 def test_directions():
     assert matrix([[0.5, 0.9], [0.1, 0.5]]).win_matrix(0, ["0"], ["1"]).item() == 0.9
     assert from_scores(length).win_matrix(0, ["long"], ["s"]).item() == pytest.approx(1 / (1 + np.exp(-3)))
+    assert from_scores(length).transitive and not from_callable(lambda prompt, one, two: 0.5).transitive
     assert committee([length]).win_matrix(0, ["long"], ["s"]).item() > 0.9
     bradley_terry = embedding_head(lambda p, texts: [[len(t), 1.0] for t in texts], [1.0])
     assert bradley_terry.win_matrix(0, ["long"], ["s"]).item() == pytest.approx(1 / (1 + np.exp(-3)))
