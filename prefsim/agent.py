@@ -275,10 +275,16 @@ def agent(
         "seed": whole("seed", seed, 0, None),
         "problem": {"arms": int(arms), "horizon": rounds, **told, "hints": constants.tolist()},
     }
-    live = Agent(settings)
-    if features is not None:
-        live._describe(features)
-    live._rule.init(live._hyper, live.state, live._problem)
+    try:
+        live = Agent(settings)
+        if features is not None:
+            live._describe(features)
+        live._rule.init(live._hyper, live.state, live._problem)
+    except IndexError as error:
+        if not getattr(entry.module, "HINTS", ""):
+            raise
+        short = f"hints has {constants.size} constants, fewer than {key} reads ({error}); its file lists them."
+        raise ValueError(short) from error
     return live
 
 

@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from prefsim.bandit import kinds
+
 _STEP = {"init": ("hyper", "log_policy"), "step": ("hyper", "state", "game")}
 """What a solver defines that is no mirror step towards a target; its ``State`` has arrays (..., n), the policy first."""
 
 _ENVIRONMENT = ("FEEDBACK", "METRICS", "Truth", "feedback", "regrets")
 """What a bandit file defines if it simulates an environment rather than building one of another file."""
+
+_TOLD = {"bandit": (), "duel": (), "full": ("rewards",), "entries": ("rewards", "budget", "free")}
+"""Fields of an environment's ``State`` from which its kinds of feedback are told; in any other kind it is ``report``."""
 
 _AXES = ("algorithm", "instance", "run", "t", "key", "action")
 
@@ -84,6 +89,11 @@ def check(kind: str, key: str, module: ModuleType) -> None:
         for name in _ENVIRONMENT:
             if not hasattr(module, name):
                 raise ValueError(f"{where} must define {name} to simulate an environment; see docs/extending.md.")
+        for told in kinds(module):
+            held = getattr(getattr(module, "State", None), "_fields", ())
+            for field in _TOLD.get(told, ("report",)):
+                if field not in held:
+                    raise ValueError(f"{where} gives {told!r} feedback, so its State must have the field {field}.")
     if kind in ("solvers", "policies"):
         missing = [f for f in module.Hyper._fields if f not in module.Hyper._field_defaults]
         if missing:

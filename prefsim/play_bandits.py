@@ -79,6 +79,8 @@ def _agreed(key: str, policy: Any, bandit: Bandit, environment: Any) -> str:
         )
     if getattr(policy, "HINTS", "") and getattr(policy, "HINTS", "") != getattr(environment, "HINTS", ""):
         raise ValueError(f"{key} is for {policy.HINTS}, whose constants it must be told; {bandit!r} is something else.")
+    if "commitment" in policy.State._fields and "commitment" not in getattr(getattr(environment, "State", None), "_fields", ()):
+        raise ValueError(f"{key} commits itself before a round, which {bandit!r} does not ask for.")
     if getattr(policy, "FIXED", False) and hasattr(environment, "observe"):
         raise ValueError(f"{key} needs {needed or 'arms'} that stay, but those of {bandit!r} change from round to round.")
     return agreed[0]

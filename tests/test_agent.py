@@ -120,6 +120,9 @@ def test_agent_refuses():
         ps.agent("expert", features=[[1.0, 0.0, 0.0]])
     with pytest.raises(ValueError, match="hints must be a flat list"):
         ps.agent("expert", features=[[1.0, 0.0, 0.0]], hints=[np.nan])
+    for key, few in (("ar2", [0.5]), ("hire_commit", [2.0, 2.0])):
+        with pytest.raises(ValueError, match=f"fewer than {key} reads"):
+            ps.agent(key, features=[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], horizon=9, hints=few)
     with pytest.raises(ValueError, match="arms must be at least 2"):
         ps.agent("rucb", arms=1)
     with pytest.raises(ValueError, match="not duels"):

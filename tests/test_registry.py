@@ -269,6 +269,12 @@ def test_an_environment_is_a_file_and_theorems_keep_to_theirs(dropped):
     registry._forget()
     with pytest.raises(ValueError, match="must define regrets"):
         ps.run("broken", ["ucb1"], horizon=5)
+    for kind, field in (("full", "rewards"), ("of its own", "report")):
+        name = kind.replace(" ", "_")
+        write(dropped, "bandits", name, ENVIRONMENT.replace("gauss", name).replace('"bandit"', f'"{kind}"'))
+        registry._forget()
+        with pytest.raises(ValueError, match=f"gives '{kind}' feedback, so its State must have the field {field}"):
+            registry.load("bandits", name)
 
 
 @pytest.mark.parametrize(
