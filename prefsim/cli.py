@@ -152,7 +152,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Root seed (default 0).")] = None,
     metrics: Annotated[str | None, typer.Option(help="What to measure, separated by commas, e.g. win_rate:uniform.")] = None,
     start: Annotated[str | None, typer.Option(help="First policy of a game: reference, random or [0.2, 0.8].")] = None,
-    engine: Annotated[str, typer.Option(help="auto, numba, reference, or cupy for games on a GPU.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, numba, reference; on a GPU cupy for games, cuda for bandits.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="File for the results, e.g. duel.nc.")] = None,
 ) -> None:
     """Run algorithms on a problem, print where they end, and keep every run in a file."""

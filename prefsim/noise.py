@@ -29,6 +29,7 @@ __all__ = [
     "normals",
     "open_stream",
     "philox4x32",
+    "point",
     "seek",
     "stream_key",
     "uniform",
@@ -107,11 +108,17 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[An
 def open_stream(key0: int, key1: int, instance: int, run: int) -> Handle:
     """Return a handle on the stream of one run, at round 0, draw 0. Words are whole numbers in [0, 2**32)."""
     noise = np.zeros(WORDS, np.uint64)
+    point(noise, key0, key1, instance, run)
+    return noise
+
+
+def point(noise: Handle, key0: int, key1: int, instance: int, run: int) -> None:
+    """Turn a handle to the stream of one run, at round 0, draw 0. Words are whole numbers in [0, 2**32)."""
     noise[KEY_0] = np.uint64(key0) & MASK
     noise[KEY_1] = np.uint64(key1) & MASK
     noise[INSTANCE] = np.uint64(instance) & MASK
     noise[RUN] = np.uint64(run) & MASK
-    return noise
+    seek(noise, 0)
 
 
 def seek(noise: Handle, round: int) -> None:
@@ -217,7 +224,7 @@ def cheng_bc(noise: Handle, a: float, b: float) -> float:
             return (w if a == high else low) / (low + w)
 
 
-SCALAR = (philox4x32, open_stream, seek, uniform, box_muller, normal, cheng_bb, cheng_bc, beta)
+SCALAR = (philox4x32, seek, point, open_stream, uniform, box_muller, normal, cheng_bb, cheng_bc, beta)
 """What an engine compiles, callees first. Compile with ``forceinline=True, error_model="numpy"``: a call that is not
 inlined counts references to the handle atomically, which costs more than the numbers do."""
 

@@ -47,7 +47,7 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
                 out = values[a, i]
 
                 def work(first: int, last: int, halt: Any, play=play, arguments=arguments, out=out) -> None:  # type: ignore[no-untyped-def]
-                    play(*arguments, first, last, times, out, halt)
+                    play(*arguments, first, last, times, out[first:last], halt)
 
                 if engine == "reference":
                     work(0, experiment.runs, np.zeros(1, np.uint8))

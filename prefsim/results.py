@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prefsim import registry
-from prefsim.engines import load_engine
+from prefsim.engines import GPU, load_engine
 from prefsim.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]
         content = experiment.to_dict()
     except ValueError:
         content = {"problem": repr(experiment.problem), "horizon": experiment.horizon, "runs": experiment.runs}
-    gpu = [load_engine(engine).device()] if engine == "cupy" else []
+    gpu = [load_engine(engine).device()] if engine in GPU else []
     return json.dumps({
         "version": package_version("prefsim"),
         "experiment": content,

@@ -11,7 +11,7 @@ import numpy as np
 from prefsim import metrics as gauge
 from prefsim import play_bandits, play_games, registry, results
 from prefsim.bandit import Bandit
-from prefsim.engines import load_engine
+from prefsim.engines import GPU, load_engine
 from prefsim.experiment import Experiment
 from prefsim.feedback import evaluations
 from prefsim.game import PreferenceGame
@@ -20,7 +20,7 @@ from prefsim.stability import StabilityWarning, unstable
 if TYPE_CHECKING:
     import xarray as xr
 
-ENGINES = ("auto", "numba", "reference", "cupy")
+ENGINES = ("auto", "numba", "reference", "cupy", "cuda")
 
 def run(
     problem: Experiment | PreferenceGame | Bandit | str,
@@ -37,8 +37,9 @@ def run(
         The problem, the key of one, or a whole experiment (then nothing but `engine` may follow).
     algorithms : sequence
         Names, or ``(name, {hyperparameter: value})``.
-    engine : {"auto", "numba", "reference", "cupy"}
-        ``"auto"`` compiles, and ``"cupy"`` plays preference games on an NVIDIA GPU. All engines give the same numbers.
+    engine : {"auto", "numba", "reference", "cupy", "cuda"}
+        ``"auto"`` compiles; on an NVIDIA GPU, ``"cupy"`` plays preference games and ``"cuda"`` bandits. All engines give the
+        same numbers.
     **settings
         ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback`` and ``name`` of
         :class:`prefsim.Experiment`.
@@ -75,7 +76,7 @@ def run(
     if engine not in ENGINES:
         raise registry.unknown(engine, ENGINES, "engine")
     chosen = "numba" if engine == "auto" else engine
-    if chosen == "cupy":
+    if chosen in GPU:
         load_engine(chosen).check(experiment)
     if isinstance(experiment.problem, Bandit):
         return _label(experiment, play_bandits.play(experiment, chosen), chosen, {})

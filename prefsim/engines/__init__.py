@@ -1,7 +1,10 @@
-"""How rules are executed: the plain reading (``reference``), the compiled one (``numba``), and on a GPU (``cupy``)."""
+"""How rules are executed: the plain reading (``reference``), the compiled one (``numba``), and on a GPU (``cupy``, ``cuda``)."""
 
 from importlib import import_module
 from typing import Any
+
+GPU = ("cupy", "cuda")
+"""Engines that need a device."""
 
 
 def load_engine(name: str) -> Any:

@@ -1,7 +1,7 @@
 """The loop around the rules of bandits, written once: the reference engine runs it as it stands, Numba compiles its text.
 
-The names in capitals and the rule functions are free here; an engine binds them to one policy on one environment
-(``bandit_names`` of ``reference``). The rules' contract is in ``docs/extending.md``.
+The names in capitals, the rule functions and what allocates are free here; an engine binds them to one policy on one
+environment (``bandit_names`` of ``reference``). The rules' contract is in ``docs/extending.md``.
 """
 
 # ruff: noqa: F821
@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefsim.noise import open_stream, seek, uniform
+from prefsim.noise import point, seek, uniform
 from prefsim.ops import TIE
 
 
 def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, halt):
-    """Play runs ``first .. last - 1`` of one policy on one instance; fill ``out[run, slot, metric]``, cumulative.
+    """Play runs ``first .. last - 1`` of one policy on one instance; fill ``out[run - first, slot, metric]``, cumulative.
 
     `keys` holds the two key words of the streams for the environment, the policy and the order of the arms. The arms
     are presented in a random order of each run's own, so that no tie-breaking can profit from their numbering. Setting
     ``halt[0]`` from another thread makes it return within some rounds.
     """
     for run in range(first, last):
-        nature = open_stream(keys[0], keys[1], instance, run)
-        luck = open_stream(keys[2], keys[3], instance, run)
-        shuffle = open_stream(keys[4], keys[5], instance, run)
-        order = np.arange(known.arms)
+        nature, luck, shuffle, order, total, plays, wanted, seen = desk(known)
+        point(nature, keys[0], keys[1], instance, run)
+        point(luck, keys[2], keys[3], instance, run)
+        point(shuffle, keys[4], keys[5], instance, run)
+        for i in range(known.arms):
+            order[i] = i
         for i in range(known.arms - 1, 0, -1):
             j = int(uniform(shuffle) * (i + 1))
             order[i], order[j] = order[j], order[i]
@@ -32,11 +34,8 @@ def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, h
         world = allocate_world(truth, known)
         start(truth, world, problem, nature)
         present(truth, order, problem.features)
-        state = allocate(problem)
+        state = allocate(known)
         init(hyper, state, problem)
-        total = np.zeros(COSTS)
-        wanted, seen = np.zeros(known.arms), np.zeros(known.arms)
-        plays = np.zeros(known.arms + LATEST)
         plays[known.arms] = -1.0
         slot = 1 if record[0] == 0 else 0
         for t in range(1, known.horizon + 1):
@@ -58,13 +57,20 @@ def play_bandit(hyper, truth, known, keys, instance, first, last, record, out, h
             watch(plays, played)
             if t == record[slot]:
                 for m in range(COSTS):
-                    out[run, slot, m] = total[m]
-                report(hyper, state, problem, t, truth, world, order, plays, out[run, slot])
+                    out[run - first, slot, m] = total[m]
+                report(hyper, state, problem, t, truth, world, order, plays, out[run - first, slot])
                 slot += 1
 
 
 LATEST = 3
 """Numbers behind the counts of plays: the arm and the second arm played last, and the switches so far."""
+
+
+def desk(known):
+    """Make what the loop itself writes on during a run: three streams, the order of the arms, costs, plays, two rows."""
+    nature, luck, shuffle = np.zeros(WORDS, np.uint64), np.zeros(WORDS, np.uint64), np.zeros(WORDS, np.uint64)
+    order, total, plays = np.zeros(known.arms, np.int64), np.zeros(COSTS), np.zeros(known.arms + LATEST)
+    return nature, luck, shuffle, order, total, plays, np.zeros(known.arms), np.zeros(known.arms)
 
 
 def nothing(*arguments):

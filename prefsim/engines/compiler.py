@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -43,6 +43,24 @@ ALLOCATING = {**OPTIONS, "_nrt": True}
 
 INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
 """Options, as text, of functions that only compiled code calls: wrappers for Python would be compiled for nothing."""
+
+
+
+class Target(NamedTuple):
+    """What a runner's text is compiled for: an import, and the lines above its helpers, its loop and its entry."""
+
+    imports: str
+    helper: str
+    loop: str
+    entry: str
+
+
+CPU = Target(
+    "from numba import njit",
+    f"@njit(forceinline=True, {INNER})",
+    f"@njit(nogil=True, error_model='numpy', {INNER})",
+    "@njit(nogil=True, cache=True, error_model='numpy')",
+)
 
 _registered: set[int] = set()
 
@@ -105,7 +123,12 @@ def _names(code: CodeType) -> set[str]:
 
 
 def compile_runner(
-    loop: Callable[..., Any], header: str, names: dict[str, Any], entry: str, options: dict[str, Any] = OPTIONS
+    loop: Callable[..., Any],
+    header: str,
+    names: dict[str, Any],
+    entry: str,
+    options: dict[str, Any] = OPTIONS,
+    target: Target = CPU,
 ) -> Any:
     """Write and import the runner module: `header`, the text of `loop`, and `entry`, all compiled by Numba.
 
@@ -121,6 +144,8 @@ def compile_runner(
         Text of ``def run(...)`` that calls the loop; its compiled code is cached on disk.
     options : dict
         How the functions in `names` compile.
+    target : Target
+        What the text is compiled for.
     """
     modules = (noise, ops, sys.modules[loop.__module__], numba_ops, bandit, reductions)
     sources = {module.__name__: inspect.getsource(module) for module in modules}
@@ -138,11 +163,11 @@ def compile_runner(
         [
             "# Written by prefsim.engines.numba; its name is a hash of everything it compiles.",
             "import numpy as np",
-            "from numba import njit",
+            target.imports,
             *imports,
             header,
-            f"@njit(nogil=True, error_model='numpy', {INNER})\n" + inspect.getsource(loop),
-            "@njit(nogil=True, cache=True, error_model='numpy')\n" + entry,
+            f"{target.loop}\n{inspect.getsource(loop)}",
+            f"{target.entry}\n{entry}",
         ]
     )
     compiled_from = [f"{name}\0{sources[name]}" for name in sorted(sources)]

@@ -87,7 +87,7 @@ def check(experiment: Experiment) -> None:
         For bandits, for feedback that is not exact, and where there is no CuPy or no device.
     """
     if experiment.kind != "solvers":
-        raise ValueError('engine="cupy" plays preference games only; bandits run with engine="numba", the default.')
+        raise ValueError('engine="cupy" plays preference games only; bandits run on a GPU with engine="cuda".')
     _check_exact(experiment.feedback.kind == "exact")
     library()
 

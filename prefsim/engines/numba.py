@@ -13,13 +13,16 @@ from typing import Any
 
 from prefsim import bandit, noise
 from prefsim.engines import bandit_loop, reference
-from prefsim.engines.compiler import ALLOCATING, INNER, OPTIONS, as_floats, compile_runner, explained, literal
+from prefsim.engines.compiler import ALLOCATING, CPU, OPTIONS, Target, as_floats, compile_runner, explained, literal
 from prefsim.engines.numba_games import play_games
 from prefsim.engines.threads import parallel
 
 __all__ = ["parallel", "play_bandit", "play_games"]
 
-_NOISE = {"open_stream": noise.open_stream, "seek": noise.seek, "uniform": noise.uniform}
+_OWN_TEXT = (
+    bandit_loop.desk, bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all, bandit_loop.reveal_report,
+)
+_NOISE = {"point": noise.point, "seek": noise.seek, "uniform": noise.uniform}
 
 
 def _allocation(rule: Any, names: dict[str, Any]) -> str:
@@ -45,8 +48,8 @@ def _length(axis: str | int, own: dict[str, str]) -> str:
     return f"known.{axis}" if axis in bandit.Problem._fields else f"len(truth.{axis})"
 
 
-@cache
-def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> Any:
+def bound_names(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> dict[str, Any]:
+    """What the text of a runner refers to by name, but for what allocates."""
     names = {
         **_NOISE,
         **reference.bandit_names(policy, environment, counted, kind),
@@ -55,24 +58,34 @@ def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, k
         "Truth": environment.Truth,
         "Problem": bandit.Problem,
     }
-    inline = f"@njit(forceinline=True, {INNER})\n"
-    fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), "np.zeros(known.features.shape)"]
-    header = (
-        f"{inline}def allocate(known):\n    return State({_allocation(policy, names)})\n\n"
-        f"{inline}def describe(known):\n    return Problem({', '.join(fresh)})\n\n"
-    )
-    if hasattr(environment, "State"):
-        names["World"] = environment.State
-        header += f"{inline}def allocate_world(truth, known):\n    return World({_allocation(environment, names)})\n\n"
-    else:
-        header += f"{inline}def allocate_world(truth, known):\n    return ()\n\n"
-    for bound in ("report", "reveal"):
+    return {**names, "World": environment.State} if hasattr(environment, "State") else names
+
+
+def helpers(allocation: dict[str, str], names: dict[str, Any], target: Target) -> str:
+    """Text of what a runner defines above its loop; functions whose text is taken leave `names`.
+
+    `allocation` gives what the loop's functions that allocate return, by their ``def``.
+    """
+    texts = [f"def {head}:\n    return {value}\n" for head, value in allocation.items()]
+    for bound in ("desk", "report", "reveal"):
         # Functions with free names of their own belong into the runner's text, and so do those that hand an array on: what
         # compiles without Numba's runtime does not count the reference.
-        own_text = (bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all, bandit_loop.reveal_report)
-        if names[bound] in own_text:
+        if names.get(bound) in _OWN_TEXT:
             function = names.pop(bound)
-            header += inline + inspect.getsource(function).replace(f"def {function.__name__}(", f"def {bound}(") + "\n"
+            texts.append(inspect.getsource(function).replace(f"def {function.__name__}(", f"def {bound}("))
+    return "".join(f"{target.helper}\n{text}\n" for text in texts)
+
+
+@cache
+def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> Any:
+    names = {**bound_names(policy, environment, counted, kind), "desk": bandit_loop.desk}
+    fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), "np.zeros(known.features.shape)"]
+    allocation = {
+        "allocate(known)": f"State({_allocation(policy, names)})",
+        "describe(known)": f"Problem({', '.join(fresh)})",
+        "allocate_world(truth, known)": f"World({_allocation(environment, names)})" if "World" in names else "()",
+    }
+    header = helpers(allocation, names, CPU)
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     known = ", ".join(f"known{k}" for k in range(len(bandit.Problem._fields)))
     entry = (

@@ -13,7 +13,7 @@ from prefsim.bandit import Problem, kinds
 from prefsim.engines import bandit_loop as loop
 from prefsim.engines import game_loops
 from prefsim.feedback import Oracle, estimate
-from prefsim.noise import open_stream, seek
+from prefsim.noise import WORDS, open_stream, seek
 from prefsim.ops import TIE, _namespace, exp, log_normalize, win_rates
 
 EXACT = Oracle()
@@ -75,6 +75,7 @@ def bandit_names(policy: ModuleType, environment: ModuleType, counted: bool, kin
         "present_round": loop.show_arms if hasattr(environment, "observe") else loop.nothing,
         "feedback": environment.feedback,
         "regrets": environment.regrets,
+        "WORDS": WORDS,
         "COSTS": len(environment.METRICS),
         "LATEST": loop.LATEST,
         "watch": loop.nothing,
@@ -111,7 +112,7 @@ def play_bandit(
         "allocate_world": lambda truth, known: world(known, truth),
         "describe": lambda known: known._replace(features=known.features.copy()),
     }
-    for bound in ("report", "reveal"):
+    for bound in ("desk", "report", "reveal"):
         names[bound] = FunctionType(names[bound].__code__, names)
     return FunctionType(loop.play_bandit.__code__, names)
 
