@@ -1,17 +1,20 @@
-"""Ratios of ``engine="cupy"`` to the GPU's rate of matrix products and to the compiled engine, in one process.
+"""Ratios of ``engine="cupy"`` to the GPU's rate of matrix products, and of it and ``engine="cuda"`` to the compiled engine.
 
     python -m pytest benchmarks/test_gpu.py -s -n 0
 
-Skipped where CuPy finds no device. The compiled engine uses every core (``PREFSIM_THREADS``, ``OPENBLAS_NUM_THREADS`` and
-the like limit it, and ``conftest.py`` gives the linear-algebra library one thread).
+Skipped where CuPy finds no device. On games the compiled engine uses every core (``PREFSIM_THREADS``, ``OPENBLAS_NUM_THREADS``
+and the like limit it, and ``conftest.py`` gives the linear-algebra library one thread); bandits are held against one core.
 """
 
 import numpy as np
 import pytest
 from test_games import BETA, STEP, best_times, games
 
+import prefsim as ps
 from prefsim import registry
+from prefsim.engines import cuda as bandits_on_gpu
 from prefsim.engines import cupy as engine
+from prefsim.engines import numba as bandits_compiled
 from prefsim.engines import numba_games as compiled
 
 cupy = pytest.importorskip("cupy")
@@ -74,3 +77,24 @@ def test_crossover(count, n, runs):
     device()
     print(f"{count} games, n = {n}, {runs} policies each: {1e6 * ours / many:.0f} us an iteration, ", end="")
     print(f"{theirs / ours:.2f} times as fast as the compiled engine")
+
+
+def test_ucb1_with_many_runs():
+    horizon, runs, few = 1000, 10**6, 10**4
+    bandit, entry = ps.bandits.bernoulli([0.9, *np.linspace(0.1, 0.7, 9)]), registry.algorithm("policies", "ucb1")
+    truth, record = type(bandit.truth)(*(field[0] for field in bandit.truth)), np.array([0, horizon])
+    arguments = entry.hyper({}), truth, bandit.problem(horizon), np.arange(6, dtype=np.uint64), 0
+
+    def job(backend, out):
+        play = backend.play_bandit(entry.module, registry.load("bandits", bandit.environment))
+        return lambda first, last, halt: play(*arguments, first, last, record, out[first:last], halt)
+
+    away, here = np.zeros((runs, 2, 1)), np.zeros((few, 2, 1))
+    on_gpu, on_core = job(bandits_on_gpu, away), job(bandits_compiled, here)
+    ours, theirs = best_times(
+        lambda: bandits_on_gpu.parallel(on_gpu, runs), lambda: on_core(0, few, np.zeros(1, np.uint8)), repeats=5
+    )
+    ratio, same = theirs / few * runs / ours, np.isclose(away[:few], here, rtol=1e-12, atol=0).all(axis=(1, 2)).mean()
+    print(f"\n{bandits_on_gpu.device()}: UCB1, 10 arms, {runs} runs: {1e9 * ours / runs / horizon:.2f} ns a round, ", end="")
+    print(f"{ratio:.0f} times as fast as a core; {100 * same:.2f} % of the runs agree to 1e-12")
+    assert ratio >= 50

@@ -162,7 +162,7 @@ def test_a_diverging_run_is_reported(library):
 @pytest.mark.parametrize(
     ("problem", "algorithms", "settings", "sentence"),
     [
-        (ps.bandits.bernoulli([0.2, 0.5]), ["ucb1"], {}, "plays preference games only; bandits run on a GPU with engine=\"cuda\""),
+        (ps.bandits.bernoulli([0.2, 0.5]), ["ucb1"], {}, "games only; bandits run on a GPU with engine=.cuda"),
         (GAMES, ["omd"], {"feedback": "sampled"}, "exact feedback only; estimates run with"),
     ],
 )

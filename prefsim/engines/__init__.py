@@ -1,4 +1,4 @@
-"""How rules are executed: the plain reading (``reference``), the compiled one (``numba``), and on a GPU (``cupy``, ``cuda``)."""
+"""How rules are executed: the plain reading (``reference``), compiled (``numba``), on a GPU (``cupy``, ``cuda``)."""
 
 from importlib import import_module
 from typing import Any
