@@ -22,9 +22,9 @@ from prefsim.engines import cuda as engine
 from prefsim.engines.bandit_loop import COUNTED
 from prefsim.play_bandits import _agreed
 
-# Two launches, and blocks of two threads, one of which has no run.
-SETTINGS = {"horizon": 30, "runs": 4, "seed": 3, "record": [0, 1, 2, 17, 30]}
-LAUNCH, BLOCK = 3, 2
+SETTINGS = {"horizon": 20, "runs": 6, "seed": 3, "record": [0, 1, 2, 11, 20]}
+PIECE, LAUNCH, BLOCK = 5, 3, 2
+"""Pieces of five runs and one; launches of three, two and one; blocks of two threads, one of which may have no run."""
 RUNNER = engine._runner
 
 
@@ -46,7 +46,7 @@ def played(policy, problem, name):
 
 def main(path):
     """Play every case on the simulated device."""
-    engine.RUNS, engine.THREADS = LAUNCH, BLOCK
+    engine.RUNS, engine.THREADS, engine._launch = PIECE, BLOCK, lambda cuda, size, runs: min(runs, LAUNCH)
     numbers = {f"{case}|{m}": v for case, *what in cases() for m, v in played(*what, "cuda").items()}
     np.savez(path, **numbers)
 
