@@ -45,7 +45,6 @@ INNER = "no_cpython_wrapper=True, no_cfunc_wrapper=True"
 """Options, as text, of functions that only compiled code calls: wrappers for Python would be compiled for nothing."""
 
 
-
 class Target(NamedTuple):
     """What a runner's text is compiled for: an import, and the lines above its helpers, its loop and its entry."""
 

@@ -24,6 +24,7 @@ from prefsim.bandit import Problem, kinds
 from prefsim.engines import bandit_loop, reference
 from prefsim.engines.compiler import Target, as_floats, compile_runner, explained, literal
 from prefsim.engines.numba import bound_names, helpers
+from prefsim.results import package_version
 
 if TYPE_CHECKING:
     from prefsim.experiment import Experiment
@@ -143,7 +144,8 @@ def _runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: st
     for name in [name for name, value in names.items() if value is bandit_loop.nothing]:
         # Device functions take no ``*arguments``.
         allocation[f"{name}({', '.join(f'_{k}' for k in range(_arity()[name]))})"] = str(names.pop(name)())
-    header = helpers(allocation, names, TARGET)
+    # The compiled kernel is kept on disk too: another version of the compiler gets another name.
+    header = f"# numba-cuda {package_version('numba-cuda')}\n{helpers(allocation, names, TARGET)}"
     entry = "\n".join([
         f"def run(hyper, {truth}, {known}, keys, instance, first, record, out, halt, done, {', '.join(rooms)}):",
         "    k = cuda.grid(1)",
@@ -179,9 +181,7 @@ def _rooms(policy: ModuleType, environment: ModuleType, known: Problem, truth: A
     return [*reference.allocate(policy)(known), *world, known.features, *desk]
 
 
-def play_bandit(
-    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
-) -> Callable[..., None]:
+def play_bandit(policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = "") -> Callable[..., None]:
     """Counterpart of :func:`prefsim.engines.reference.play_bandit` on the device, same arguments."""
     cuda = library()
     run = _runner(policy, environment, counted, kind or kinds(environment)[0])
@@ -189,9 +189,7 @@ def play_bandit(
     def away(value: Any) -> Any:
         return cuda.to_device(value) if isinstance(value, np.ndarray) else value
 
-    def play(
-        hyper: Any, truth: Any, known: Problem, keys: Any, instance: int, first: int, last: int, *rest: Any
-    ) -> None:
+    def play(hyper: Any, truth: Any, known: Problem, keys: Any, instance: int, first: int, last: int, *rest: Any) -> None:
         record, out, halt = rest
         rooms = _rooms(policy, environment, known, truth)
         count = _launch(cuda, sum(room.nbytes for room in rooms) + out[0].nbytes, last - first)
@@ -206,7 +204,7 @@ def play_bandit(
                 run[-(-len(rows) // threads), threads](*fixed, instance, begun, record, filled, halt, done, *there)
             filled.copy_to_host(rows)
             if not done.copy_to_host().all():
-                raise RuntimeError(f'a run of {policy.__name__} stopped on the device; engine="reference" says why.')
+                raise RuntimeError(f'a run of {policy.__name__} stopped on the device; engine="numba" says why.')
 
     return play
 
