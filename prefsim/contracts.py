@@ -67,8 +67,10 @@ def check(kind: str, key: str, module: ModuleType) -> None:
     if not (module.__doc__ or "").strip():
         raise ValueError(f"{where} needs a docstring: what it is, its recursion or answer, and the source.")
     stepping = kind == "solvers" and hasattr(module, "step")
+    targeting = not stepping or hasattr(module, "target")
     optional = {f: a for f, a in _OPTIONAL.get(kind, {}).items() if hasattr(module, f)}
-    for function, arguments in {**(_STEP if stepping else _SIGNATURES.get(kind, {})), **optional}.items():
+    required = {**(_STEP if stepping else {}), **(_SIGNATURES.get(kind, {}) if targeting else {})}
+    for function, arguments in {**required, **optional}.items():
         given = getattr(module, function, None)
         signature = f"{function}({', '.join(arguments)})"
         if not callable(given):
@@ -110,7 +112,7 @@ def check(kind: str, key: str, module: ModuleType) -> None:
                 f"{where}: EVALUATIONS is how many win-rate vectors a solver's step asks for, a positive number, or NaN "
                 f"where that depends on the game; got {count!r}{'' if stepping else ' in a file without step'}."
             )
-    if kind == "solvers" and not stepping:
+    if kind == "solvers" and targeting:
         _check_batches(module, where)
 
 

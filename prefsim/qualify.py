@@ -60,7 +60,8 @@ def torch_sentence(solver: ModuleType) -> str:
     """The torch mark of a solver: how it trains torch policies, or why it does not."""
     complaint = torch_complaint(solver)
     if not complaint:
-        return "Trains torch policies by regression onto its target (prefsim.llm)."
+        how = ", one inner iteration of its step at a time" if hasattr(solver, "step") else ""
+        return f"Trains torch policies by regression onto its target{how} (prefsim.llm)."
     if not opponent_complaint(solver):
         return f"Trains torch policies by its policy gradient (prefsim.llm), not by regression: {complaint}"
     return f"Does not train torch policies: {complaint}"

@@ -89,13 +89,17 @@ def register(function: FunctionType, options: dict[str, Any] = OPTIONS) -> None:
         register_jitable(**(ALLOCATING if function is noise.open_stream else options))(function)
 
 
-def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str]) -> None:
+def _collect(
+    function: FunctionType, options: dict[str, Any], sources: dict[str, str], constants: list[str], seen: set[FunctionType]
+) -> None:
     """Register `function` and every Python function it reaches, and gather what they are compiled from.
 
     Numba freezes the globals of what it compiles, so constants count as sources, wherever they were defined.
     """
-    if function in numba_ops.ROWS:
+    # Names count whether they are looked up as globals or as fields, so that the search may come by again.
+    if function in numba_ops.ROWS or function in seen:
         return
+    seen.add(function)
     register(function, options)
     sources[function.__module__] = inspect.getsource(sys.modules[function.__module__])
     names = _names(function.__code__)
@@ -104,8 +108,8 @@ def _collect(function: FunctionType, options: dict[str, Any], sources: dict[str,
         if module.__name__.split(".")[0] not in (*sys.stdlib_module_names, "numpy", "numba"):
             reached.update({f"{module.__name__}.{n}": getattr(module, n) for n in names if hasattr(module, n)})
     for name, value in reached.items():
-        if isinstance(value, FunctionType) and value is not function:
-            _collect(value, options, sources, constants)
+        if isinstance(value, FunctionType):
+            _collect(value, options, sources, constants, seen)
         elif isinstance(value, np.ndarray):
             constants.append(f"{function.__module__}.{name}={value.dtype} {value.shape} {value.tobytes().hex()}")
         elif isinstance(value, (bool, int, float, str, tuple, np.generic)):
@@ -149,10 +153,11 @@ def compile_runner(
     modules = (noise, ops, sys.modules[loop.__module__], numba_ops, bandit, reductions)
     sources = {module.__name__: inspect.getsource(module) for module in modules}
     constants: list[str] = []
+    seen: set[FunctionType] = set()
     imports = []
     for name, value in names.items():
         if isinstance(value, FunctionType):
-            _collect(value, options, sources, constants)
+            _collect(value, options, sources, constants, seen)
         if hasattr(value, "__module__"):  # a function, a class or one of Numba's intrinsics
             sources.setdefault(value.__module__, inspect.getsource(sys.modules[value.__module__]))
             imports.append(f"from {value.__module__} import {value.__name__} as {name}")

@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "comal": {"estimator": "pair_label"},
     "dno": {"estimator": "soft_logistic"},
     "mpo": {"estimator": "policy_gradient"},
+    "nash_prox": {"estimator": "policy_gradient"},
 }
 """Switches of registered algorithms that are not the defaults."""
 

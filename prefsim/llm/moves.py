@@ -25,9 +25,11 @@ def objective(
     """The loss of token log-probabilities, for the policy's move or for that of the copy `moved`."""
     chosen, weights = run.switches, responses.weights
     if chosen.estimator == "policy_gradient":
-        pulled, temperature = plan.penalty
-        other = run.policy.token_logprobs_of(pulled, responses)
-        arguments = (other, verdict.gain, temperature, weights)
+        temperature = sum(plan.penalty.values())
+        shares = {name: weight / temperature for name, weight in plan.penalty.items() if weight}
+        # The sum of the penalties is one penalty, on the distance to the policies' geometric mean, but for a constant.
+        scores = [share * run.policy.token_logprobs_of(name, responses) for name, share in shares.items()]
+        arguments = (sum(scores, torch.zeros(())), verdict.gain, temperature, weights)
         return lambda lp: _scaled(run, losses.policy_gradient(lp, *arguments, kl_gradient=chosen.kl_gradient))
     rule = getattr(run.setup.solver, moved or "target")
     logs = responses.log_probs

@@ -26,8 +26,8 @@ class Plan(NamedTuple):
     moves: dict[str, dict[str, float]]
     """How auxiliary, magnet and slow move at the end of the iteration, ``"gain"`` among the weights."""
 
-    penalty: tuple[str, float]
-    """The policy and the weight of the KL penalty whose policy gradient the rule follows."""
+    penalty: dict[str, float]
+    """The policies and the weights of the KL penalties whose policy gradient the rule follows."""
 
     @property
     def scored(self) -> set[str]:
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     def kept(self) -> set[str]:
         """Copies of the policy that must exist besides the policy and its reference."""
         sampled = {name for spec in self.opponents for name, _ in spec.weights}
-        return (self.scored | sampled | {self.penalty[0]} | set(self.moves)) - {"current", "reference", "half"}
+        return (self.scored | sampled | set(self.penalty) | set(self.moves)) - {"current", "reference", "half"}
 
 
 def plan(solver: ModuleType, hyper: Any, beta: float, t: int, estimator: str) -> Plan:
@@ -66,7 +66,7 @@ def plan(solver: ModuleType, hyper: Any, beta: float, t: int, estimator: str) ->
             slopes.append(target.pop("gain", 0.0))
             anchors.append(target)
     moves = {m: combination(getattr(solver, m), hyper, beta, t, gain=True) for m in MEMORY if hasattr(solver, m)}
-    penalty = _penalty(name, anchors[0], slopes[0]) if gradient and followed else ("reference", beta)
+    penalty = _penalty(name, anchors[0], slopes[0]) if gradient and followed else {"reference": beta}
     if gradient:
         fitted = [m for m, move in moves.items() if not copies(m, move)]
         if fitted:
@@ -75,13 +75,12 @@ def plan(solver: ModuleType, hyper: Any, beta: float, t: int, estimator: str) ->
     return Plan(tuple(opponents), tuple(anchors), tuple(slopes), moves, penalty)
 
 
-def _penalty(name: str, anchor: dict[str, float], slope: float) -> tuple[str, float]:
-    """The step ``(1 - c) current + c R + s gain`` rests at ``R exp(gain s / c)``: where ``E[gain] - (c/s) KL(., R)`` does."""
+def _penalty(name: str, anchor: dict[str, float], slope: float) -> dict[str, float]:
+    """Where the step ``(1 - sum c) current + sum c_i R_i + s gain`` rests, ``E[gain] - sum (c_i / s) KL(., R_i)`` does too."""
     others = {policy: weight for policy, weight in anchor.items() if policy != "current" and weight != 0}
-    if len(others) > 1 or abs(sum(anchor.values()) - 1) > 1e-9 or not slope > 0 or min(others.values(), default=1.0) < 0:
-        raise ValueError(f"{name} is no step towards one policy, so it has no policy gradient; choose another estimator.")
-    pull, weight = next(iter(others.items()), ("current", 0.0))
-    return pull, weight / slope
+    if abs(sum(anchor.values()) - 1) > 1e-9 or not slope > 0 or min(others.values(), default=1.0) < 0:
+        raise ValueError(f"{name} is no step towards other policies, so it has no policy gradient; choose another estimator.")
+    return {policy: weight / slope for policy, weight in others.items()}
 
 
 def copies(name: str, move: dict[str, float]) -> bool:

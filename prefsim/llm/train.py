@@ -226,7 +226,7 @@ class Training:
             verdict = opponents.judge(self, t, phase, drawn, responses)
             moves.fit(self, t, phase, responses, moves.objective(self, t, plan, responses, verdict, phase))
         self._move_copies(t, plan, responses, verdict)
-        if t in PROBED and "reference" in plan.scored | {plan.penalty[0]}:
+        if t in PROBED and "reference" in plan.scored | set(plan.penalty):
             self._probe(responses)
 
     def _probe(self, responses: Responses) -> None:

@@ -12,6 +12,9 @@ rather than wrong, and reported as divergence. For *any* step
 
 exactly, so ``KL(pi*, .)`` shrinks by ``1 + step`` or more (Tiapkin et al. 2025, arXiv 2505.19731; the identity follows from
 the three-point equality of mirror steps and ``A`` being skew).
+
+A policy known through samples takes the inner iterations one by one: ``opponent`` and ``target`` are those of ``omd`` on
+the divided game, at the longest step of its theorem (constants derived), and `slow` holds ``pi`` for `period` of them.
 """
 
 from math import nan
@@ -37,6 +40,8 @@ class Hyper(NamedTuple):
     """Largest error of the inner equation in log-probabilities ``l``, over ``1 + 1 / b + max l - min l``."""
     bound: float = 0.5
     """Largest payoff ``|A|``; raise it for log-odds games."""
+    period: int = 20
+    """Inner iterations a step where a policy is trained by them; the step itself takes as many as it needs."""
 
 
 class State(NamedTuple):
@@ -50,34 +55,63 @@ def init(hyper, log_policy):
     return State(log_policy)
 
 
+def divided(hyper, beta):
+    """The reference's weight in the divided game, and its temperature ``b``."""
+    pull = hyper.step / (1 + hyper.step)
+    return pull, beta / pull
+
+
+def respond(hyper, beta, start, reference, gain):
+    """Right-hand side of the implicit equation: the best response in the divided game."""
+    pull, temperature = divided(hyper, beta)
+    return (1 - pull) * start + pull * reference + gain / temperature
+
+
 def step(hyper, state, game):
     """Solve the implicit equation by mirror prox from the current policy; the rows of a batch that are done wait."""
-    pull = hyper.step / (1 + hyper.step)
-    anchor = (1 - pull) * state.policy + pull * game.reference
-    temperature = game.beta / pull
+    start, mu = state.policy, game.reference
+    pull, temperature = divided(hyper, game.beta)
     pace = temperature / (temperature + hyper.bound)
-    policy = log_normalize(state.policy)
+    policy = log_normalize(start)
     for _ in range(hyper.inner):
-        reply = log_normalize(anchor + win_rates(game.preference, policy) / temperature)
+        reply = log_normalize(respond(hyper, game.beta, start, mu, win_rates(game.preference, policy)))
         # On past the tolerance, until rounding hides the moves: what is left must not depend on when one looked.
         error = span((policy - reply) / (column(span(policy)) / pace + (1 + hyper.bound) / temperature))
         done = (error <= ROUNDING) | (error != error)
         if every(done):
             break
         half = log_normalize((1 - pace) * policy + pace * reply)
-        reply = log_normalize(anchor + win_rates(game.preference, half) / temperature)
+        reply = log_normalize(respond(hyper, game.beta, start, mu, win_rates(game.preference, half)))
         policy = choose(done, policy, log_normalize((1 - pace) * policy + pace * reply))
-    reply = log_normalize(anchor + win_rates(game.preference, policy) / temperature)
+    reply = log_normalize(respond(hyper, game.beta, start, mu, win_rates(game.preference, policy)))
     solved = span((policy - reply) / (1 + column(span(policy)) + 1 / temperature)) <= hyper.tolerance
     return State(choose(solved, policy, nan * policy))
+
+
+def opponent(hyper, iterate, phase):
+    """Self-play, in the inner loop of a policy that is trained."""
+    return iterate.current
+
+
+def target(hyper, iterate, gain, phase):
+    """One inner iteration, which shrinks the KL divergence to where the loop ends by ``1 - pace``."""
+    pull, temperature = divided(hyper, iterate.beta)
+    pace = temperature**2 / (temperature**2 + hyper.bound**2)
+    return (1 - pace) * iterate.current + pace * respond(hyper, iterate.beta, iterate.slow, iterate.reference, gain)
+
+
+def slow(hyper, iterate, gain):
+    """Where the step began: the new policy at the end of a period, else what it was."""
+    moves = 1.0 * ((iterate.t + 1) % hyper.period == 0)
+    return moves * iterate.half + (1 - moves) * iterate.slow
 
 
 def validate(hyper, beta):
     """The divided game needs a temperature."""
     if beta <= 0:
         return "the game is divided by beta; give it a temperature above 0."
-    valid = hyper.inner >= 1 and hyper.tolerance > 0 and hyper.bound > 0
-    return "" if valid else "inner, tolerance and bound must be positive."
+    valid = min(hyper.inner, hyper.period) >= 1 and hyper.tolerance > 0 and hyper.bound > 0
+    return "" if valid else "inner, tolerance, bound and period must be positive."
 
 
 def kl_bound(hyper, beta, initial, spread, t):

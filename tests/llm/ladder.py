@@ -11,7 +11,9 @@ BETA, STEP = 0.1, 0.5
 INVERSE = ("inpo", "dno", "gpo")
 """Algorithms whose step divides."""
 
-REGRESSED = [k for k, e in registry.algorithms("solvers").items() if not qualify.torch_complaint(e.module)]
+SOLVERS = {k: e.module for k, e in registry.algorithms("solvers").items() if not qualify.torch_complaint(e.module)}
+REGRESSED = [key for key, module in SOLVERS.items() if not hasattr(module, "step")]
+"""Algorithms whose iterations a policy takes; one that trains by the inner loop of its step has tests of its own."""
 PULLED = ("omd", "online_ipo", "mmd", "egpo", "mirror_prox", "inpo", "nash_md", "nash_ema")
 """Algorithms of the form (1 - c) current + c reference + s gain."""
 

@@ -29,8 +29,9 @@ TABLE = {
     "omwu": ["current"],
     "comal": ["current"],
     "apo": ["current"],
+    "nash_prox": ["current"],
 }
-STEPS = {"nash_md": {"step": 0.5}, "inpo": {"step": 2.0}}
+STEPS = {"nash_md": {"step": 0.5}, "inpo": {"step": 2.0}, "nash_prox": {"step": 0.4}}
 
 
 def planned(key, t=0, **settings):
@@ -64,10 +65,13 @@ def test_copies():
 
 
 def test_penalty_of_the_policy_gradient_is_that_of_the_step():
-    assert planned("omd", estimator="policy_gradient").penalty == ("reference", pytest.approx(BETA))
-    assert planned("mpo").penalty == ("magnet", pytest.approx(0.25))
-    assert planned("spo").penalty == ("current", 0.0)
-    assert planned("nash_md_pg").penalty == ("reference", BETA)
+    assert planned("omd", estimator="policy_gradient").penalty == {"reference": pytest.approx(BETA)}
+    assert planned("mpo").penalty == {"magnet": pytest.approx(0.25)}
+    assert planned("spo").penalty == {}
+    assert planned("nash_md_pg").penalty == {"reference": BETA}
+    # Tiapkin et al. 2025: beta times the divergence from the reference, beta / eta times that from the slow copy.
+    assert planned("nash_prox").penalty == {"reference": pytest.approx(BETA), "slow": pytest.approx(BETA / 0.4)}
+    assert planned("nash_prox").kept == {"slow"}
 
 
 def test_presets_name_algorithms():

@@ -94,6 +94,19 @@ def test_divisor_of_samples_on_all_responses_is_caught(monkeypatch):
     assert distance("omd", 3) > 1e-6
 
 
+@pytest.mark.parametrize("period", [20, 40])
+def test_inner_loop_arrives_at_the_proximal_point(period):
+    """40 inner iterations end at the exact step of the tabular solver; 20 are not enough for the bar."""
+    game, found, given = games(N), [], {"step": 0.25, "period": period}
+    policy = logits_policy(game, N / 4)
+    asked = {**ORACLE, "horizon": 4 * period, "callback": paths(found)}
+    train(policy, range(3), matrix(game.preference), ("nash_prox", given), beta=BETA, **asked)
+    expected = tabular(game, "nash_prox", {"step": 0.25}, 4)
+    difference = np.abs(np.stack(found[::period], axis=1) - expected).max()
+    assert np.abs(np.diff(expected, axis=1)).max(axis=(0, 2)).min() > 0.01
+    assert difference <= 1e-10 if period == 40 else 1e-10 < difference < 1e-3
+
+
 def softmax(logits):
     weights = np.exp(logits - logits.max(-1, keepdims=True))
     return weights / weights.sum(-1, keepdims=True)
@@ -110,6 +123,20 @@ def recursion(game, step, horizon, mixture=None, decay=None):
         logits = logits + step * policy * (reward - (policy * reward).sum(-1, keepdims=True))
         slow = None if mixture is not None else decay * slow + (1 - decay) * logits
         slow = logits if slow is None else slow
+    return np.stack(path, axis=1)
+
+
+def proximal(game, rate, horizon, eta, period):
+    """Self-play that pays for leaving the reference and, weighted by 1 / eta, the policy a period began with."""
+    logits, path = np.array(game.log_reference), []
+    for t in range(horizon + 1):
+        policy = softmax(logits)
+        path.append(np.log(policy))
+        if t % period == 0:
+            slow = path[-1]
+        leaving = path[-1] - game.log_reference + (path[-1] - slow) / eta
+        reward = np.einsum("gij,gj->gi", game.preference, policy) - BETA * leaving
+        logits = logits + rate * policy * (reward - (policy * reward).sum(-1, keepdims=True))
     return np.stack(path, axis=1)
 
 
@@ -133,6 +160,14 @@ def test_policy_gradient_of_nash_md_ties_the_weight_to_the_step():
     found = ascended(("nash_md", {"step": 3.0}), estimator="policy_gradient")
     assert np.abs(found - recursion(games(N), 2.0, HORIZON, mixture=3.0 * BETA)).max() <= 1e-10
     assert np.abs(found[:, :4] - recursion(games(N), 2.0, 3, mixture=1.5 * BETA)).max() > 1e-6
+
+
+@pytest.mark.parametrize("kl_gradient", ["reward_to_go", "sequence"])
+def test_policy_gradient_of_the_proximal_point(kl_gradient):
+    found = ascended(("nash_prox", {"step": 0.7, "period": 4}), kl_gradient=kl_gradient)
+    assert np.abs(found - proximal(games(N), 2.0, HORIZON, 0.7, 4)).max() <= 1e-10
+    assert np.abs(found - proximal(games(N), 2.0, HORIZON, 1 / 0.7, 4)).max() > 1e-6
+    assert np.abs(found - proximal(games(N), 2.0, HORIZON, 0.7, 5)).max() > 1e-6
 
 
 def test_policy_gradient_against_the_slow_copy():
