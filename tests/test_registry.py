@@ -14,6 +14,22 @@ import pytest
 import prefsim as ps
 from prefsim import registry
 
+STEPPING = """
+'A step, and an inner loop beside it.'
+
+
+def State(policy):
+    return policy
+
+
+def init(hyper, log_policy):
+    return log_policy
+
+
+def step(hyper, state, game):
+    return state
+"""
+
 SOLVER = '''
 """Half-hearted multiplicative weights: the step is halved on odd iterations.
 
@@ -287,6 +303,7 @@ def test_an_environment_is_a_file_and_theorems_keep_to_theirs(dropped):
         ("policies", "def", "cannot be imported: SyntaxError"),
         ("solvers", SOLVER.replace("def target", "def aim"), r"must define target\(hyper, iterate, gain, phase\)"),
         ("solvers", SOLVER.replace("(hyper, iterate, phase)", "(iterate)"), r"contract is opponent\(hyper, iterate"),
+        ("solvers", STEPPING + SOLVER.replace("(hyper, iterate, phase)", "(iterate)"), r"contract is opponent\(hyper, iterate"),
         ("solvers", SOLVER.replace("step: float = 0.2", "step: float"), "needs a default"),
         ("policies", POLICY.format(factor=1).replace("class State", "class Memory"), "must define State"),
         ("policies", "X = 1", "needs a docstring"),

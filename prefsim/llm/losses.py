@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+
+from prefsim.llm import direct
 
 
 def variance(lp: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -80,10 +81,10 @@ def unpaired(lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, log_z: str,
         raise ValueError("log_z='exact' needs all responses; give expectation='exact', or log_z='estimate' or 'half'.")
     if log_z in ("exact", "estimate"):
         mass = torch.full_like(tilt, 1 / tilt.shape[-1]) if weights is None else weights
-        constant: Tensor | float = torch.logsumexp(tilt + mass.log(), dim=-1, keepdim=True)
+        constant: Tensor | float = torch.logsumexp(tilt + mass.log(), dim=-1, keepdim=True).expand_as(lp)
     else:
         constant = slope / 2 if log_z == "half" else 0.0
-    return _mean((lp - anchor.detach() - tilt + constant) ** 2, weights)
+    return _mean(direct.sppo(lp, anchor.detach(), gain.detach(), slope, constant), weights)
 
 
 def soft_logistic(lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -92,14 +93,28 @@ def soft_logistic(lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, weight
     Minimised by ``Delta lp = Delta anchor + slope dg`` (DNO, Rosset et al. 2024, arXiv 2404.03715, with ``slope = 1/eta``).
     Averaged over all distinct pairs; win rates that are estimated bias it, because they enter through ``s``.
     """
-    z = (_checked(lp, anchor) - anchor.detach()) / slope
-    difference = z[..., :, None] - z[..., None, :]
-    chance = torch.sigmoid(gain.detach()[..., :, None] - gain.detach()[..., None, :])
-    loss = -(chance * logsigmoid(difference) + (1 - chance) * logsigmoid(-difference))
+    loss = direct.dno(*_members(_checked(lp, anchor)), *_members(anchor.detach()), *_members(gain.detach()), eta=1 / slope)
     if weights is not None:
         return _over_pairs(loss, weights)
     k = lp.shape[-1]
     return (loss.sum((-1, -2)) - loss.diagonal(dim1=-2, dim2=-1).sum(-1)) / (k * (k - 1))
+
+
+def best_worst(lp: Tensor, anchor: Tensor, slope: float, gain: Tensor, margin: float = 0.0) -> Tensor:
+    """``-log s(D)`` of the best response against the worst, ``D`` as in :func:`soft_logistic`. A heuristic.
+
+    The practical form of DNO (Rosset et al. 2024, arXiv 2404.03715; recalled, not checked against the paper). Labels are hard
+    and pairs are chosen by them, so that the loss ends in no step of the rule. Prompts whose two win rates differ by less than
+    `margin`, or not at all, are left out: their value is 0.
+    """
+    best, worst = (find(gain, dim=-1, keepdim=True) for find in (torch.argmax, torch.argmin))
+
+    def pair(values: Tensor) -> tuple[Tensor, Tensor]:
+        return values.gather(-1, best), values.gather(-1, worst)
+
+    loss = direct.dpo(*pair(_checked(lp, anchor)), *pair(anchor.detach()), beta=1 / slope)
+    high, low = pair(gain.detach())
+    return (loss * ((high - low >= margin) & (high > low)))[..., 0]
 
 
 def policy_gradient(
@@ -154,6 +169,12 @@ def _checked(lp: Tensor, other: Tensor) -> Tensor:
     if lp.shape != other.shape:
         raise ValueError(f"log-probabilities {tuple(lp.shape)} and their target {tuple(other.shape)} must have one shape.")
     return lp
+
+
+def _members(values: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second members of all pairs of responses, (B, k) -> (B, k, k) each."""
+    k = values.shape[-1]
+    return values[..., :, None].expand(*values.shape, k), values[..., None, :].expand(*values.shape, k)
 
 
 def _mean(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from prefsim import registry
 from prefsim.experiment import Spec
 from prefsim.game import PreferenceGame
-from prefsim.llm.records import Switches, check_switches
+from prefsim.llm.records import Switches, check_switches, heuristics
 from prefsim.play_games import resolve
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -42,6 +42,7 @@ class Setup(NamedTuple):
     """An algorithm with its hyperparameters and switches in force."""
 
     label: str
+    """As it was asked for, with the heuristics in force."""
     key: str
     """Its name in the registry."""
     solver: ModuleType
@@ -80,4 +81,5 @@ def setup(algorithm: str | tuple[str, Mapping[str, Any]], beta: float, settings:
     switches = Switches(**{**preset, **chosen})
     check_switches(switches)
     solver, hypers = resolve(Spec(key, given), PreferenceGame([[0.5]], beta=[beta]), 1)
+    label = ", ".join([label, *heuristics(switches)])
     return Setup(label, key, solver, hypers[0], registry.algorithm("solvers", key).hyper(given), switches)

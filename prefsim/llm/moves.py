@@ -46,7 +46,11 @@ def objective(
         c = pull(plan.anchors[phase])
         target, anchor = ((values - (1 - c) * logs["current"]) / c for values in (target, anchor))
         slope = slope / c
-    return lambda lp: _scaled(run, _estimate(run, lp.sum(-1), target, anchor, slope, verdict, weights))
+    part: Tensor | float = 1.0
+    if chosen.log_prob == "mean":
+        part = 1 / responses.lengths.to(anchor)
+        target, anchor = target - (1 - part) * anchor, part * anchor
+    return lambda lp: _scaled(run, _estimate(run, part * lp.sum(-1), target, anchor, slope, verdict, weights))
 
 
 def _scaled(run: Training, values: Tensor) -> Tensor:
@@ -66,6 +70,8 @@ def _estimate(
     gain = verdict.gain.to(lp)
     if chosen.estimator == "unpaired":
         return losses.unpaired(lp, anchor, slope, gain, chosen.log_z, weights)
+    if chosen.estimator == "best_worst":
+        return losses.best_worst(lp, anchor, slope, gain, chosen.margin)
     return losses.soft_logistic(lp, anchor, slope, gain, weights)
 
 

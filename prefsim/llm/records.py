@@ -95,13 +95,19 @@ class Switches(NamedTuple):
     """The choices that make a variant of a method; recorded in every result."""
 
     estimator: str = "variance"
-    """``variance``, ``pairs``, ``pair_label``, ``unpaired``, ``soft_logistic`` or ``policy_gradient``."""
+    """``variance``, ``pairs``, ``pair_label``, ``unpaired``, ``soft_logistic``, ``policy_gradient`` or ``best_worst``."""
     target: str = "step"
     """``step`` regresses onto the rule's output; ``fixed_point`` divides out the weight of the reference."""
     loss_scale: float = 1.0
     """Multiplies the loss."""
     log_z: str = "estimate"
     """Of ``unpaired``: ``estimate``, ``exact``, ``half`` or ``zero``."""
+    margin: float = 0.0
+    """Of ``best_worst``: prompts whose best and worst win rates differ by less than this are left out."""
+    log_prob: str = "sum"
+    """``sum`` over tokens, or ``mean``, which is no log-policy: the minimiser changes as soon as lengths differ."""
+    allow_heuristics: bool = False
+    """Whether ``best_worst`` and ``mean``, which do not take a rule's step, may be asked for."""
     kl_gradient: str = "reward_to_go"
     """Of ``policy_gradient``: ``reward_to_go`` or ``sequence``."""
     behaviour: str = "current"
@@ -129,7 +135,8 @@ class Switches(NamedTuple):
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "estimator": ("variance", "pairs", "pair_label", "unpaired", "soft_logistic", "policy_gradient"),
+    "estimator": ("variance", "pairs", "pair_label", "unpaired", "soft_logistic", "policy_gradient", "best_worst"),
+    "log_prob": ("sum", "mean"),
     "target": ("step", "fixed_point"),
     "log_z": ("estimate", "exact", "half", "zero"),
     "kl_gradient": ("reward_to_go", "sequence"),
@@ -144,11 +151,30 @@ CHOICES: dict[str, tuple[str, ...]] = {
 """What the switches that are words may be, the default first but for methods with one of their own."""
 
 
+HEURISTICS: dict[str, str] = {"estimator": "best_worst", "log_prob": "mean"}
+"""Switches and their values that do not take a rule's step."""
+
+
+def heuristics(switches: Switches) -> list[str]:
+    """Heuristics in force, as text."""
+    return [f"{name}={value}" for name, value in HEURISTICS.items() if getattr(switches, name) == value]
+
+
 def check_switches(switches: Switches) -> None:
     """Refuse values no switch has; raises ValueError, naming the switch."""
     for name, known in CHOICES.items():
         if getattr(switches, name) not in known:
             raise registry.unknown(getattr(switches, name), known, f"{name}:")
+    used = heuristics(switches)
+    if used and not switches.allow_heuristics:
+        raise ValueError(
+            f"{' and '.join(used)} does not take the rule's step but ends in another policy; give "
+            "allow_heuristics=True to have it all the same, or leave it out."
+        )
+    if switches.log_prob == "mean" and switches.estimator in ("unpaired", "policy_gradient"):
+        raise ValueError(f"log_prob='mean' has no form for {switches.estimator}; give another estimator, or log_prob='sum'.")
+    if not 0 <= switches.margin < 1:
+        raise ValueError(f"margin is a difference of win rates in [0, 1); got {switches.margin:g}.")
     if switches.inner < 1:
         raise ValueError(f"inner must be at least 1 gradient step; got {switches.inner}.")
     if switches.micro_batch < 0:

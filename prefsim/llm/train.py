@@ -172,6 +172,8 @@ class Training:
             raise ValueError(f"k must be even for {chosen.estimator}; got {self.k}.")
         if chosen.estimator in ("unpaired", "policy_gradient") and chosen.behaviour != "current":
             raise ValueError(f"{chosen.estimator} needs responses of the current policy; give behaviour='current'.")
+        if self.exact and chosen.estimator == "best_worst":
+            raise ValueError("best_worst picks among samples; give expectation='sampled', or estimator='soft_logistic'.")
         for phase in range(len(plan.opponents)):
             self._check_opponent(plan, phase)
         for anchor in plan.anchors:
