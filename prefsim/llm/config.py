@@ -110,6 +110,8 @@ class Output(NamedTuple):
     """Iterations between checkpoints to go on from."""
     policy_every: int | None = None
     """Iterations between policies kept for evaluation; a quarter of the horizon if omitted. The last is always kept."""
+    tensorboard: Path | None = None
+    """Folder of events for TensorBoard."""
 
 
 class Config(NamedTuple):

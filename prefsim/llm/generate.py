@@ -29,12 +29,15 @@ class Voice(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Sampled tokens (rows, T), their number and whether an end token came (rows,), and ``sum log Z`` of the mixture."""
+    """Sampled tokens (rows, T), their number and whether an end token came (rows,), and two sums over tokens, (rows,)."""
 
     tokens: Tensor
     lengths: Tensor
     finished: Tensor
     log_constant: Tensor
+    """``sum log Z`` of the mixture."""
+    log_probs: Tensor
+    """Log-probabilities as the generator saw them; with caches and in batches of its own they are not quite the scorer's."""
 
 
 def conditional(logits: Tensor, decoding: Decoding) -> Tensor:
@@ -95,7 +98,7 @@ def generate(
     tokens = torch.zeros(rows, most, dtype=torch.int64, device=prompt_ids.device)
     finished = torch.zeros(rows, dtype=torch.bool, device=prompt_ids.device)
     lengths = torch.zeros(rows, dtype=torch.int64, device=prompt_ids.device)
-    log_constant = torch.zeros(rows, dtype=torch.float32, device=prompt_ids.device)
+    log_constant, seen = torch.zeros(2, rows, dtype=torch.float32, device=prompt_ids.device)
     mask, ids = prompt_mask, prompt_ids
     caches: list[Any] = [None] * len(voices)
     for t in range(most):
@@ -117,10 +120,11 @@ def generate(
         token = choose(log_probs, uniforms[:, t])
         tokens[:, t] = torch.where(finished, 0, token)
         log_constant += torch.where(finished, 0.0, constant.float())
+        seen += torch.where(finished, 0.0, log_probs.gather(-1, token[:, None])[:, 0].float())
         lengths += ~finished
         finished = finished | torch.isin(token, ends)
         if bool(finished.all()):
             break
         ids = torch.cat([ids, tokens[:, t : t + 1]], dim=1)
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-    return Drawn(tokens, lengths, finished, log_constant)
+    return Drawn(tokens, lengths, finished, log_constant, seen)

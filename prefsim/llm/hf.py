@@ -132,9 +132,10 @@ class TransformersPolicy(Policy):
         uniforms = key.uniforms(k, self.decoding.max_new_tokens).flatten(0, 1).to(self.device)
         voices = [Voice(self, weight, lambda name=name: self.acting_as(name)) for name, weight in spec.weights]  # type: ignore[misc]
         drawn = generate(voices, ids.repeat_interleave(k, 0), mask.repeat_interleave(k, 0), self.decoding, uniforms)
-        tokens, lengths, finished, log_constant = (field.unflatten(0, (len(prompts), k)) for field in drawn)
+        tokens, lengths, finished, log_constant, seen = (field.unflatten(0, (len(prompts), k)) for field in drawn)
         weights = log_constant if len(spec.weights) > 1 else None
-        return self._spelled(Responses(tuple(prompts), tokens, lengths, finished, log_weights=weights))
+        logs = {"generator": seen}
+        return self._spelled(Responses(tuple(prompts), tokens, lengths, finished, log_probs=logs, log_weights=weights))
 
     def __call__(self, **inputs: Any) -> Any:
         """Run whatever model is in force."""

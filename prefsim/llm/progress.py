@@ -19,6 +19,7 @@ from torch import Tensor
 
 from prefsim import metrics
 from prefsim.game import PreferenceGame
+from prefsim.llm.evaluate import length_correlation
 from prefsim.llm.records import Key, SamplingSpec
 from prefsim.results import PACKAGES, _digest, package_version
 
@@ -57,18 +58,25 @@ NAMES = {
     "win_rate_vs_reference": "win rate against the reference",
     "win_rate_vs_reference_se": "its standard error over prompts",
     "thresholded_win_rate_vs_reference": "share of comparisons with the reference won",
+    "win_rate_vs_previous": "win rate against the policy of the record time before",
+    "win_rate_vs_previous_se": "its standard error over prompts",
+    "thresholded_win_rate_vs_previous": "share of comparisons with the policy of the record time before won",
     "kl_to_reference": "KL(policy, reference) by sequence",
     "kl_to_reference_se": "its standard error over prompts",
     "duality_gap": "duality gap (two-sided), mean over prompts",
     "entropy": "entropy of the responses",
     "response_length": "tokens a response",
+    "length_correlation": "correlation, within prompts, of the win rate against the reference with length",
     "truncated": "share of responses without an end token",
+    "target_variance": "variance of log pi less the target, before the last move",
     "loss": "loss at the first gradient of the last move",
     "residual": "loss after the inner steps of the last move",
     "gradient_norm": "norm of the first gradient of the last move",
     "clipped": "whether that gradient was clipped",
     "judge_inconsistency": "mean |J(a, b) + J(b, a) - 1|",
     "effective_samples": "effective number of opponents' samples",
+    "generator_difference": "mean |log pi of the generator - log pi of the scorer| of a response",
+    "largest_generator_difference": "largest |log pi of the generator - log pi of the scorer| of a response",
 }
 """Variables of the results, as figures call them."""
 
@@ -76,9 +84,11 @@ NAMES = {
 class Progress:
     """Measures the policy of a run at its record times."""
 
-    def __init__(self, run: Training, times: NDArray[np.int64], log: str | None) -> None:
+    def __init__(self, run: Training, times: NDArray[np.int64], log: str | None, tensorboard: str | None = None) -> None:
         self.run, self.times, self.log = run, times, log
+        self.events = None if tensorboard is None else _writer(tensorboard)
         self.rows: dict[int, dict[str, float]] = {}
+        self.last: Any = None
         self.before, self.paused, self.began = 0.0, 0.0, time.perf_counter()
 
     def measure_if_due(self, t: int) -> None:
@@ -90,13 +100,24 @@ class Progress:
         row["seconds"] = self.seconds()
         counts, comparisons = dict(run.counts), run.judge.comparisons
         row |= run.latest | (self._exactly() if run.exact else self._sampled(t))
+        if run.distance is not None:
+            row["target_variance"] = run.distance.item()
         row["judge_inconsistency"] = run.judge.inconsistency
         run.counts, run.judge.comparisons = counts, comparisons
         self.rows[t] = row
+        self._show(t, row)
         if self.log is not None:
             with Path(self.log).open("a") as file:
                 file.write(json.dumps({"t": t, **row}) + "\n")
         self.paused += time.perf_counter() - begun
+
+    def _show(self, t: int, row: dict[str, float]) -> None:
+        if self.events is None:
+            return
+        for name, value in row.items():
+            if np.isfinite(value):
+                self.events.add_scalar(name, value, t)
+        self.events.flush()
 
     def seconds(self) -> float:
         """Time spent on training, earlier parts of a resumed run included."""
@@ -113,8 +134,13 @@ class Progress:
         games = PreferenceGame(
             wins.numpy(), beta=run.beta, log_reference=log_reference.numpy(), transform=run.judge.oracle.payoff
         )
+        others = {"reference": mu} | ({} if self.last is None else {"previous": self.last})
+        self.last = p
+        won = [
+            _over_prompts(f"win_rate_vs_{name}", torch.einsum("bi,bij,bj->b", p, wins, other)) for name, other in others.items()
+        ]
         return {
-            **_over_prompts("win_rate_vs_reference", torch.einsum("bi,bij,bj->b", p, wins, mu)),
+            **{name: value for row in won for name, value in row.items()},
             **_over_prompts("kl_to_reference", kl),
             "duality_gap": float(metrics.gap(games, log_policy.numpy()).mean()),
             "entropy": -(p * log_policy).sum(-1).mean().item(),
@@ -131,13 +157,24 @@ class Progress:
             return policy.sample(prompts, k, SamplingSpec(((name, 1.0),)), key)
 
         ours, theirs = sample("current", run.k), sample("reference", run.m)
-        texts = zip(prompts, ours.texts, theirs.texts, strict=True)
-        wins = torch.stack([run.judge.win_matrix(prompt, a, b) for prompt, a, b in texts])
+        others = {"reference": theirs.texts} | ({} if self.last is None else {"previous": self.last})
+        self.last = ours.texts
+        found: dict[str, float] = {}
+        for name, other in others.items():
+            texts = zip(prompts, ours.texts, other, strict=True)
+            wins = torch.stack([run.judge.win_matrix(prompt, a, b) for prompt, a, b in texts])
+            found |= _over_prompts(f"win_rate_vs_{name}", wins.mean((1, 2)))
+            found[f"thresholded_win_rate_vs_{name}"] = ((wins > 0.5).double() + 0.5 * (wins == 0.5)).mean().item()
+            if name == "reference" and len(prompts) > 1:
+                rates = wins.mean(2).numpy(), ours.lengths.cpu().numpy()
+                found["length_correlation"] = float(length_correlation(*rates, resamples=1).center)
         log_policy = policy.logprob_of("current", ours).double()
         ratio = log_policy - policy.logprob_ref(ours).double()
-        found = {
-            **_over_prompts("win_rate_vs_reference", wins.mean((1, 2))),
-            "thresholded_win_rate_vs_reference": ((wins > 0.5).double() + 0.5 * (wins == 0.5)).mean().item(),
+        if "generator" in ours.log_probs:
+            difference = (ours.log_probs["generator"].double() - log_policy).abs()
+            found["generator_difference"] = difference.mean().item()
+            found["largest_generator_difference"] = difference.max().item()
+        found |= {
             **_over_prompts("kl_to_reference", ratio.mean(-1)),
             "entropy": -log_policy.mean().item(),
             "response_length": ours.lengths.double().mean().item(),
@@ -177,11 +214,11 @@ class Progress:
 
     def state(self) -> dict[str, Any]:
         """Measurements so far, for a checkpoint."""
-        return {"rows": self.rows, "seconds": self.seconds()}
+        return {"rows": self.rows, "seconds": self.seconds(), "last": self.last}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Return to what :meth:`state` gave."""
-        self.rows, self.before = state["rows"], state["seconds"]
+        self.rows, self.before, self.last = state["rows"], state["seconds"], state["last"]
         if self.log is not None:  # lines written after the checkpoint will be written again
             Path(self.log).write_text("".join(json.dumps({"t": t, **row}) + "\n" for t, row in self.rows.items()))
 
@@ -225,6 +262,15 @@ class Progress:
             "device": f"{platform.machine()}, {os.cpu_count()} cores; {run.policy.parameters[0].device}",
             "sources": {module.__name__: _digest(module) for module in modules},
         }
+
+
+def _writer(folder: str) -> Any:
+    """TensorBoard's writer; refused where its package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard=... needs the package tensorboard; pip install tensorboard, or leave it out.") from None
+    return SummaryWriter(folder)  # type: ignore[no-untyped-call]
 
 
 def _over_prompts(name: str, values: Tensor) -> dict[str, float]:

@@ -87,6 +87,7 @@ def train_file(path: str | Path) -> tuple[xr.Dataset, Path]:
         checkpoint=str(folder),
         checkpoint_every=output.checkpoint_every,
         log=str(folder / LOG),
+        tensorboard=None if output.tensorboard is None else str(output.tensorboard),
         **method,
     )
     results.save(data, folder / RESULTS)

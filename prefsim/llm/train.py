@@ -46,6 +46,7 @@ def train(
     checkpoint: str | None = None,
     checkpoint_every: int = 1,
     log: str | None = None,
+    tensorboard: str | None = None,
     **settings: Any,
 ) -> xr.Dataset:
     """Train a policy against a judge by a registered preference-game algorithm.
@@ -80,6 +81,8 @@ def train(
         Folder to go on from and to write to, and iterations between writings.
     log : str, optional
         File that gets a JSON line at every record time.
+    tensorboard : str, optional
+        Folder that gets the same numbers as events for TensorBoard, whose package must be installed.
     **settings
         Hyperparameters of the algorithm, and the switches of :class:`Switches`.
 
@@ -106,7 +109,7 @@ def train(
     times = record_times(horizon, record)
     run = Training(policy, list(prompts), Judge(oracle, order_swap=chosen.switches.order_swap), chosen, beta)
     run.configure(k, m, batch, expectation, seed, name)
-    progress = Progress(run, times, log)
+    progress = Progress(run, times, log, tensorboard)
     stored = Checkpoints(checkpoint, checkpoint_every, progress.description())
     start = stored.resume(run, progress)
     with bar(horizon) as report:
@@ -131,6 +134,7 @@ class Training:
         self.counts = {"gradients": 0, "responses": 0, "generated_tokens": 0}
         self.latest: dict[str, float] = {}
         self.effective: float | None = None
+        self.distance: Tensor | None = None
         self._plans: dict[int, Plan] = {}
         self._references: dict[tuple[int, ...], Tensor] = {}
 
