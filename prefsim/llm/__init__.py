@@ -12,6 +12,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("prefsim.llm needs torch; install the extra: pip install 'prefsim[llm]'.")
 
+from prefsim.llm.exploit import best_response
 from prefsim.llm.hf import TransformersPolicy
 from prefsim.llm.judges import head_oracle, pairwise_llm, pooled
 from prefsim.llm.oracles import Judge, PreferenceOracle, committee, embedding_head, from_callable, from_scores, matrix
@@ -33,6 +34,7 @@ __all__ = [
     "SamplingSpec",
     "Switches",
     "TransformersPolicy",
+    "best_response",
     "committee",
     "embedding_head",
     "evaluate_policies",

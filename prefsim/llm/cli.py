@@ -48,6 +48,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of samples and intervals.")] = 0,
     hard: Annotated[bool, typer.Option("--hard", help="Count wins instead of averaging probabilities.")] = False,
     confidence: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
+    best_response: Annotated[int, typer.Option(help="Steps of training a best response to each policy; 0 for none.")] = 0,
     json: Annotated[Path | None, typer.Option(help="File for the numbers as JSON.")] = None,
 ) -> None:
     """Hold policies and their reference against each other: win rates, exploitability, KL by sequence."""
@@ -63,7 +64,8 @@ def evaluate(
     policies = _policies(members)
     judge = build.oracle(first.config.judge, first.home)
     build.calibrate(judge, policies["reference"][0], texts, first.config.judge.calibration, seed)
-    found = pool.evaluate_policies(policies, texts, judge, k=k, seed=seed, hard=hard, confidence=confidence)
+    trained = {"best_response": best_response, "beta": _training(first).beta, "train_on": first.prompts}
+    found = pool.evaluate_policies(policies, texts, judge, k=k, seed=seed, hard=hard, confidence=confidence, **trained)
     _show(found, len(texts), k, confidence)
     if json is not None:
         settings = {"k": k, "seed": seed, "hard": hard, "confidence": confidence, "prompts": len(texts)}
@@ -115,7 +117,8 @@ def _policies(members: list[tuple[str, runs.Run, Any]]) -> dict[str, tuple[Polic
     for name, run, times in members:
         key = json.dumps(config.plain(run.config.model))
         if key not in loaded:
-            loaded[key] = build.policy(run.config.model)
+            training = _training(run)
+            loaded[key] = build.policy(run.config.model, learning_rate=training.learning_rate, clip=training.clip)
             found["reference" if len(loaded) == 1 else f"reference of {name}"] = (loaded[key], "reference")
         for t in times:
             label = f"{name}@{t}"
@@ -125,6 +128,11 @@ def _policies(members: list[tuple[str, runs.Run, Any]]) -> dict[str, tuple[Polic
             policy.copies[label] = runs.load_policy(run.policies[t], policy)
             found[label] = (policy, label)
     return found
+
+
+def _training(run: runs.Run) -> config.Training:
+    """How a run was trained; all that were have it."""
+    return run.config.training or config.Training(beta=0.0, horizon=1)
 
 
 def evaluation(found: pool.Evaluation) -> dict[str, Any]:
@@ -140,6 +148,7 @@ def evaluation(found: pool.Evaluation) -> dict[str, Any]:
         "exploitability": band(report.exploitability),
         "best_response": [report.names[i] for i in report.best_response],
         "equilibrium": report.equilibrium.tolist(),
+        "trained_best_responses": [{n: band(b) for n, b in each._asdict().items()} for each in found.trained or ()],
         "kl_to_reference": band(found.kl),
         "response_length": found.length.tolist(),
         "truncated": found.truncated.tolist(),
@@ -193,6 +202,13 @@ def _show(found: pool.Evaluation, prompts: int, k: int, confidence: float) -> No
     ]
     console.show(console.table(title, "policy", *numbers, rows=rows))
     columns = ("policy", "exploitability", "by", "in the mixture", "KL to reference", "tokens", "truncated")
+    if found.trained is not None:
+        beaten = [
+            (name, _interval(each.exploitability, ()), _interval(each.win_rate, ()), _interval(each.kl, ()))
+            for name, each in zip(report.names, found.trained, strict=True)
+        ]
+        titles = ("policy", "exploitability, at least", "win rate of the best response", "its KL to reference")
+        console.show(console.table("Best responses trained against each policy", *titles, rows=beaten))
     rows = [
         (
             name,

@@ -9,7 +9,9 @@ import numpy as np
 
 from prefsim.equilibrium import Equilibrium, solve_equilibrium
 from prefsim.game import PreferenceGame
+from prefsim.llm import exploit
 from prefsim.llm.evaluate import Floats, JudgeReport, PoolReport, evaluate_pool, judge_report
+from prefsim.llm.exploit import Exploited
 from prefsim.llm.oracles import Judge, PreferenceOracle
 from prefsim.llm.policy import Policy
 from prefsim.llm.records import Key, Responses, SamplingSpec
@@ -31,6 +33,8 @@ class Evaluation(NamedTuple):
     """The judge among all answers to a prompt."""
     inconsistency: float
     """Mean ``|J(a, b) + J(b, a) - 1|`` of the judge."""
+    trained: tuple[Exploited, ...] | None = None
+    """Exploitability by a best response trained against each policy, if asked for."""
 
 
 class JudgedAnswers(NamedTuple):
@@ -53,6 +57,9 @@ def evaluate_policies(
     seed: int = 0,
     hard: bool = False,
     confidence: float = 0.95,
+    best_response: int = 0,
+    beta: float = 0.0,
+    train_on: Sequence[Any] | None = None,
 ) -> Evaluation:
     """Sample `k` answers of every policy to every prompt, judge all pairs, and say who wins.
 
@@ -70,6 +77,9 @@ def evaluate_policies(
         Of samples and resampling. A policy's samples depend on its name, not on the others.
     hard, confidence
         As for :func:`prefsim.llm.evaluate.evaluate_pool`.
+    best_response, beta, train_on
+        Steps for which a best response to each policy is trained, on the prompts `train_on` (`prompts` if omitted) at
+        temperature `beta`, to be measured on `prompts`; none is for 0 steps. See :func:`prefsim.llm.best_response`.
 
     Raises
     ------
@@ -91,6 +101,11 @@ def evaluate_policies(
     judged = np.stack([judge.win_matrix(prompt, each, each).numpy() for prompt, each in zip(prompts, texts, strict=True)])
     owners = np.repeat(np.arange(len(policies)), k)
     kl = np.stack(ratios, axis=1)
+    trained = None
+    if best_response:
+        asked = {"beta": beta, "steps": best_response, "held_out": prompts, "k": k, "seed": seed, "confidence": confidence}
+        on = prompts if train_on is None else train_on
+        trained = tuple(exploit.best_response(p, on, oracle, acting=acting, **asked) for p, acting in policies.values())
     return Evaluation(
         evaluate_pool(judged, owners, list(policies), hard=hard, confidence=confidence, seed=seed),
         Band(kl.mean(axis=0), *bootstrap_interval(kl, confidence=confidence, seed=seed)),
@@ -98,6 +113,7 @@ def evaluate_policies(
         np.array([(~found.finished).double().mean().item() for found in drawn]),
         judge_report(judged),
         judge.inconsistency,
+        trained,
     )
 
 

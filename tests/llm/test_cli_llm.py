@@ -205,6 +205,25 @@ def test_evaluation_of_checkpoints(finished, tmp_path):
     assert f"{center[2, 0]:.3f} [" in result.stdout and "again@3" in result.stdout
 
 
+def test_best_responses_to_checkpoints(finished, tmp_path):
+    run = finished[0] / "run"
+    result = call("evaluate", f"{run}@3", "--k", 2, "--best-response", 2, "--json", tmp_path / "pool.json")
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "pool.json").read_text())["trained_best_responses"]
+    # The one against the run's last policy once more: its temperature, its rate, its prompts to train on.
+    opened = runs.open_run(run)
+    policy = build.policy(opened.config.model, learning_rate=3e-3)
+    policy.copies["three"] = runs.load_policy(opened.policies[3], policy)
+    judge = build.oracle(opened.config.judge, opened.home)
+    build.calibrate(judge, policy, opened.held_out, 6, 0)
+    settings = {"beta": 0.1, "steps": 2, "k": 2, "acting": "three", "held_out": opened.held_out}
+    alone = ps.llm.best_response(policy, opened.prompts, judge, **settings)
+    assert len(found) == 2
+    for name in alone._fields:
+        assert found[1][name]["center"] == pytest.approx(float(getattr(alone, name).center), abs=1e-6)
+    assert f"{found[1]['win_rate']['center']:.3f} [" in result.stdout
+
+
 def key(stream, count=3):
     return ps.llm.Key.of(0, "llm", stream, 0, range(count))
 

@@ -23,6 +23,7 @@ def test_chapter(capsys):
 def test_torch_marks():
     marks = {key: qualify.torch_sentence(registry.load("solvers", key)) for key in registry.keys("solvers")}
     assert marks["egpo"].startswith("Trains torch policies by regression")
+    assert "one inner iteration of its step at a time" in marks["nash_prox"]
     assert "by its policy gradient" in marks["nash_md_pg"] and "not sampled" in marks["nash_md_pg"]
     assert marks["regret_matching_plus"] == (
         "Does not train torch policies: it gives step instead of opponent and target, so it needs the whole game."
