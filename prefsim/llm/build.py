@@ -71,6 +71,7 @@ def policy(chosen: Model, *, learning_rate: float = 1e-5, clip: float = 1.0) -> 
         optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0),
         clip=clip or None,
         score_batch=chosen.score_batch,
+        gradient_checkpointing=chosen.gradient_checkpointing,
     )
 
 

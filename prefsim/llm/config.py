@@ -41,6 +41,8 @@ class Model(NamedTuple):
     max_new_tokens: int = 64
     score_batch: int = 64
     """Responses scored at a time."""
+    gradient_checkpointing: bool = False
+    """Compute layers again in the backward pass instead of remembering them: less memory, the same gradient."""
     seed: int = 0
     """Of weights that are random at first: those of ``tiny`` and of an adapter."""
     lora: Lora | None = None

@@ -39,6 +39,8 @@ class TransformersPolicy(Policy):
         As for :class:`Policy`.
     score_batch : int
         Responses scored at a time where no gradient is needed, or enumerated.
+    gradient_checkpointing : bool
+        Whether layers are computed again in the backward pass instead of being remembered: less memory, the same gradient.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class TransformersPolicy(Policy):
         clip: float | None = 1.0,
         schedule: Callable[[int], float] | None = None,
         score_batch: int = 64,
+        gradient_checkpointing: bool = False,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0; got {temperature:g}.")
@@ -80,6 +83,9 @@ class TransformersPolicy(Policy):
         self.decoding = Decoding(temperature, max_new_tokens, tuple(int(i) for i in eos_ids), allowed)
         self.score_batch = score_batch
         self.base = None if self.adapted else copy.deepcopy(model).requires_grad_(False)
+        self.checkpointing = gradient_checkpointing
+        if gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         trained = [p for p in model.parameters() if p.requires_grad]
         super().__init__(trained, optimizer or (lambda p: torch.optim.AdamW(p, lr=1e-5, weight_decay=0.0)), clip, schedule)
 
@@ -120,11 +126,22 @@ class TransformersPolicy(Policy):
         parts = []
         for first in range(0, count * k, self.score_batch):
             part = slice(first, first + self.score_batch)
-            out = self.model(
-                input_ids=whole[part], attention_mask=seen[part], position_ids=positions(seen[part]), use_cache=False
-            )
+            with self._forgetting():
+                out = self.model(
+                    input_ids=whole[part], attention_mask=seen[part], position_ids=positions(seen[part]), use_cache=False
+                )
             parts.append(conditional(out.logits[:, -most - 1 : -1], self.decoding))
         return torch.cat(parts).unflatten(0, (count, k))
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Layers are computed again only in training mode, which where there is no dropout changes nothing else."""
+        before, wanted = self.model.training, self.checkpointing and torch.is_grad_enabled()
+        self.model.train(wanted or before)
+        try:
+            yield
+        finally:
+            self.model.train(before)
 
     def sample(self, prompts: Sequence[Any], k: int, spec: SamplingSpec, key: Key) -> Responses:
         """As :meth:`Policy.sample`."""

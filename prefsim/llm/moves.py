@@ -52,11 +52,31 @@ def objective(
     if chosen.log_prob == "mean":
         part = 1 / responses.lengths.to(anchor)
         target, anchor = target - (1 - part) * anchor, part * anchor
-    return lambda lp: _scaled(run, _estimate(run, part * lp.sum(-1), target, anchor, slope, verdict, weights))
+    return lambda lp: _scaled(run, _estimates(run, part * lp.sum(-1), target, anchor, slope, verdict, weights))
 
 
 def _scaled(run: Training, values: Tensor) -> Tensor:
     return run.switches.loss_scale * values.mean()
+
+
+def _estimates(
+    run: Training, lp: Tensor, target: Tensor, anchor: Tensor, slope: float, verdict: Verdict, weights: Tensor | None
+) -> Tensor:
+    """The chosen estimator, a value a prompt, of the responses that count."""
+    if verdict.kept is None:
+        return _estimate(run, lp, target, anchor, slope, verdict, weights)
+    values = []
+    for b, row in enumerate(verdict.kept):
+        if run.switches.estimator in ("pairs", "pair_label"):
+            whole = row.unflatten(0, (-1, 2)).all(-1)
+            row = whole.repeat_interleave(2)
+        if row.sum() < 2:
+            values.append(0 * lp[b].sum()[None])
+            continue
+        label = verdict.label[b : b + 1, whole] if run.switches.estimator == "pair_label" else verdict.label
+        some = Verdict(verdict.gain[b : b + 1, row], label)
+        values.append(_estimate(run, *(each[b : b + 1, row] for each in (lp, target, anchor)), slope, some, None))
+    return torch.cat(values)
 
 
 def _estimate(

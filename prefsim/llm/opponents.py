@@ -27,6 +27,8 @@ class Verdict(NamedTuple):
     """Mean payoff of each response against the opponent, shape (B, k)."""
     label: Tensor
     """Payoffs over 1/2 of consecutive responses, shape (B, k / 2), or of all pairs where responses are enumerated."""
+    kept: Tensor | None = None
+    """Which responses count, bool, shape (B, k); all if None."""
 
 
 def draw(run: Training, t: int, phase: int, spec: SamplingSpec, responses: Responses) -> Drawn:
@@ -37,7 +39,7 @@ def draw(run: Training, t: int, phase: int, spec: SamplingSpec, responses: Respo
             known = responses.log_probs
             logs = [w * (known[name] if name in known else policy.logprob_of(name, responses)) for name, w in spec.weights]
             return Drawn(log_policy=torch.log_softmax(torch.stack(logs).sum(0), dim=-1))
-        return Drawn(log_policy=policy.mixture_logprob(spec, responses))
+        return Drawn(log_policy=torch.log_softmax(policy.mixture_logprob(spec, responses), dim=-1))
     if chosen.opponents == "shared" or chosen.estimator == "pair_label":
         return Drawn()
     sampled = policy.sample(run.asked(), run.m, spec, run.key(t, f"opponents/{phase}"))
@@ -47,6 +49,7 @@ def draw(run: Training, t: int, phase: int, spec: SamplingSpec, responses: Respo
 
 def judge(run: Training, t: int, phase: int, drawn: Drawn, responses: Responses) -> Verdict:
     """Win rates and labels of the responses against what was drawn."""
+    kept = None if run.exact or run.switches.truncation == "open" else responses.finished.cpu()
     if drawn.log_policy is not None:
         payoff = run.payoff[list(run.instances)]
         gain = torch.einsum("bij,bj->bi", payoff, drawn.log_policy.double().exp())
@@ -56,19 +59,27 @@ def judge(run: Training, t: int, phase: int, drawn: Drawn, responses: Responses)
         pairs = [[run.judge.gains(p, y[i : i + 1], y[i + 1 : i + 2]) for i in range(0, len(y), 2)] for p, y in texts]
         values = torch.stack([torch.cat(row).flatten() for row in pairs])
         label = _labelled(run, t, phase, values[..., None])[..., 0] - _middle(run)
-        return Verdict(torch.zeros_like(responses.log_probs["current"]), label)
+        return Verdict(torch.zeros_like(responses.log_probs["current"]), label, kept)
     if drawn.responses is None:
         values = torch.stack([run.judge.gains(p, y, y) for p, y in texts])
         values = _labelled(run, t, phase, values, skew=True)
-        return Verdict(shared_gain(values, _keeps_self(run)), values - _middle(run))
+        gain = shared_gain(values, _keeps_self(run))
+        for b, row in enumerate([] if kept is None else kept):
+            if row.sum() > 1:
+                gain[b, row] = shared_gain(values[b : b + 1, row][:, :, row], _keeps_self(run))[0]
+        return Verdict(gain, values - _middle(run), kept)
     values = torch.stack([run.judge.gains(p, y, o) for (p, y), o in zip(texts, drawn.responses.texts, strict=True)])
     values = _labelled(run, t, phase, values)
     weights = torch.zeros(values.shape[0], values.shape[2], dtype=torch.float64)
     if run.switches.mixture_by == "sequence" and drawn.responses.log_weights is not None:
         weights = drawn.responses.log_weights.double().cpu()
+    if kept is not None:
+        ended = drawn.responses.finished.cpu()
+        some = ended.any(-1, keepdim=True)
+        kept, weights = kept & some, torch.where(ended | ~some, weights, -torch.inf)
     shares = torch.softmax(weights, dim=-1)
     run.effective = (1 / (shares**2).sum(-1)).mean().item()
-    return Verdict(torch.einsum("bkm,bm->bk", values, shares), values - _middle(run))
+    return Verdict(torch.einsum("bkm,bm->bk", values, shares), values - _middle(run), kept)
 
 
 def shared_gain(values: Tensor, keeps_self: bool) -> Tensor:

@@ -50,6 +50,15 @@ class Responses(NamedTuple):
         """Which positions hold a token, bool, shape (B, k, T)."""
         return torch.arange(self.tokens.shape[-1], device=self.tokens.device) < self.lengths[..., None]
 
+    def ended(self) -> Responses:
+        """Those in an end token, where the same responses to every prompt are."""
+        kept = self.finished[0]
+        if not kept.any():
+            raise ValueError("truncation='drop' leaves no response where none can end; give truncation='open'.")
+        texts = tuple(tuple(text for text, keep in zip(row, kept.tolist(), strict=True) if keep) for row in self.texts)
+        fields = (self.tokens[:, kept], self.lengths[:, kept], self.finished[:, kept])
+        return Responses(self.prompts, *fields, texts=texts)
+
     def rows(self, first: int, last: int) -> Responses:
         """Responses ``first .. last - 1`` in the order of ``(B, k)`` laid out flat, as so many prompts with one each."""
         k = self.tokens.shape[1]
@@ -110,6 +119,9 @@ class Switches(NamedTuple):
     """Whether ``best_worst`` and ``mean``, which do not take a rule's step, may be asked for."""
     kl_gradient: str = "reward_to_go"
     """Of ``policy_gradient``: ``reward_to_go`` or ``sequence``."""
+    truncation: str = "open"
+    """``open`` scores and judges responses that hit the limit as they are; ``drop`` leaves them out, of responses and of
+    opponents, and so plays the game of policies *given that they end*. A prompt with fewer than two left counts as 0."""
     behaviour: str = "current"
     """Where responses come from: ``current``, ``reference``, or ``uniform`` where they can be enumerated."""
     opponents: str = "fresh"
@@ -139,6 +151,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "log_prob": ("sum", "mean"),
     "target": ("step", "fixed_point"),
     "log_z": ("estimate", "exact", "half", "zero"),
+    "truncation": ("open", "drop"),
     "kl_gradient": ("reward_to_go", "sequence"),
     "behaviour": ("current", "reference", "uniform"),
     "opponents": ("fresh", "shared"),
@@ -173,6 +186,11 @@ def check_switches(switches: Switches) -> None:
         )
     if switches.log_prob == "mean" and switches.estimator in ("unpaired", "policy_gradient"):
         raise ValueError(f"log_prob='mean' has no form for {switches.estimator}; give another estimator, or log_prob='sum'.")
+    if switches.truncation == "drop" and switches.estimator in ("unpaired", "policy_gradient"):
+        raise ValueError(
+            f"truncation='drop' changes log-probabilities by a constant, which {switches.estimator} sees and differences do "
+            "not; give another estimator, or truncation='open'."
+        )
     if not 0 <= switches.margin < 1:
         raise ValueError(f"margin is a difference of win rates in [0, 1); got {switches.margin:g}.")
     if switches.inner < 1:

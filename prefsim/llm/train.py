@@ -149,7 +149,7 @@ class Training:
             self.policy.keep(copy)
         self._begun = self._fingerprint()
         if self.exact:
-            self.space = self.policy.enumerate(self.prompts)
+            self.space = self.enumerate(self.prompts)
             texts = zip(self.prompts, self.space.texts, strict=True)
             self.payoff = torch.stack([self.judge.gains(prompt, found, found) for prompt, found in texts])
 
@@ -266,7 +266,7 @@ class Training:
         """Sample or enumerate responses, and score them under every policy the rule looks at."""
         policy, behaviour = self.policy, self.switches.behaviour
         if self.exact:
-            found = policy.enumerate(self.asked())
+            found = self.enumerate(self.asked())
         else:
             found = policy.sample(self.asked(), self.k, SamplingSpec(((behaviour, 1.0),)), self.key(t, stream))
             self.count(found)
@@ -280,6 +280,11 @@ class Training:
             even = torch.full_like(logs["current"], 1 / found.tokens.shape[1])
             weights = even if behaviour == "uniform" else torch.softmax(logs[behaviour], dim=-1)
         return found._replace(log_probs=logs, weights=weights)
+
+    def enumerate(self, prompts: Sequence[Any]) -> Responses:
+        """All responses that count."""
+        found = self.policy.enumerate(prompts)
+        return found.ended() if self.switches.truncation == "drop" else found
 
     def _score(self, name: str, responses: Responses) -> Tensor:
         """Log-probabilities under a named policy; those of the reference on all responses do not change."""

@@ -126,6 +126,8 @@ REFUSED = {
     "unknown hyperparameter of omd: 'stp'": {"stp": 0.1},
     "step='auto' depends on a whole game": {"step": "auto"},
     "step \\* beta must be at most 1": {"step": 20.0},
+    "truncation='drop' leaves no response": {"truncation": "drop", "expectation": "exact"},
+    "truncation='drop' changes log-probabilities": {"algorithm": "spo", "truncation": "drop"},
     "horizon must be": {"horizon": 0},
     "expectation must be": {"expectation": "exactly"},
     "prompts is empty": {"prompts": []},

@@ -5,6 +5,7 @@ import pytest
 import torch
 from ladder import BETA, SOLVED, error, games, hyper, paths, prefix_policy, tabular
 
+import prefsim as ps
 from prefsim.llm import losses, matrix, train
 
 SHAPES = {"three letters": False, "at most three letters": True}
@@ -28,6 +29,29 @@ def grown(key, ends, horizon=25, **settings):
 @pytest.mark.parametrize("key", ["omd", "egpo", "nash_md", "inpo", "sppo"])
 def test_prefix_policy(key, shape):
     assert grown(key, SHAPES[shape])[0] <= 1e-6
+
+
+def test_without_truncated_responses():
+    """With those left out that hit the limit, a step is the tabular step of the game of the 21 that end."""
+    policy, found = prefix_policy(True), []
+    space = policy.enumerate([0])
+    ended = space.finished[0].numpy()
+    mu = policy.logprob_ref(space)[0].numpy()
+    whole = games(85, count=1).preference[0]
+    oracle = matrix(whole, names=space.texts[0])
+
+    def callback(t, policy):
+        found.append(policy.logprob_of("current", space)[0].numpy())
+
+    asked = {**SOLVED, "estimator": "variance", "behaviour": "uniform", "truncation": "drop", "record": "all"}
+    data = train(policy, [0], oracle, ("omd", {"step": 0.5}), beta=BETA, horizon=5, callback=callback, **asked)
+    game = ps.PreferenceGame(whole[None][:, ended][:, :, ended], beta=BETA, log_reference=mu[None, ended])
+    expected = tabular(game, "omd", {"step": 0.5}, 5)
+    given = np.stack(found)[:, ended]
+    given = given - np.log(np.exp(given).sum(-1, keepdims=True))
+    assert error(given, expected[0]) <= 1e-6
+    assert np.allclose(np.exp(expected[0, 5]) @ whole[ended][:, ended] @ np.exp(expected[0, 0]),
+                       data["win_rate_vs_reference"].values[0, 0, 0, -1], atol=1e-6)  # fmt: skip
 
 
 def test_length_normalised_log_probabilities_are_caught(monkeypatch):

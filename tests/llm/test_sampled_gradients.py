@@ -9,7 +9,7 @@ import pytest
 import torch
 from ladder import BETA, games
 
-from prefsim.llm import Judge, LogitsPolicy, PrefixPolicy, matrix, train
+from prefsim.llm import Judge, LogitsPolicy, PrefixPolicy, matrix, opponents, train
 from prefsim.llm.progress import Progress
 
 N, LIMIT = 6, 4.5
@@ -35,8 +35,8 @@ def moved(policy, space, algorithm, prompts, preference, settings, exact):
     return (policy.read()[0] - before).flatten(1).numpy()
 
 
-def worst(algorithm, samples=20_000, k=2, prefix=False, **settings):
-    """Largest deviation from the exact gradient over coordinates, in standard errors, and the relative error."""
+def worst(algorithm, samples=20_000, k=2, prefix=False, share=1.0, **settings):
+    """Largest deviation from (a share of) the exact gradient over coordinates, in standard errors, and the relative error."""
     prompts = samples // k
     game = games(7 if prefix else N, count=1)
 
@@ -49,7 +49,7 @@ def worst(algorithm, samples=20_000, k=2, prefix=False, **settings):
 
     space = policy(1).enumerate([0]).texts[0]
     preference = game.preference[0]
-    exact = moved(policy(1), space, algorithm, 1, preference, {**settings, "k": k}, True)[0]
+    exact = share * moved(policy(1), space, algorithm, 1, preference, {**settings, "k": k}, True)[0]
     many = policy(prompts)
     assert many.logprob(many.enumerate([0])).min() > np.log(1e-3)
     found = moved(many, space, algorithm, prompts, preference, {**settings, "k": k}, False)
@@ -87,6 +87,51 @@ def test_unbiased(case):
 def test_unbiased_on_words(kl_gradient):
     settings = {"kl_gradient": kl_gradient, "m": 2, "prefix": True}
     assert worst(("nash_md_pg", {"mixture": 0.4}), **settings)[0] < LIMIT
+
+
+def ending():
+    """Probability that a response of the policy of these tests ends, and one of each kind of it."""
+    policy = PrefixPolicy("ab", 2)
+    policy.write([policy.table + torch.tensor(np.random.default_rng(5).normal(scale=0.6, size=policy.table[0].shape))])
+    space = policy.enumerate([0])
+    return policy.logprob(space).exp()[space.finished].sum().item()
+
+
+DROPPED = {
+    "fresh": ({"m": 2, "k": 4}, lambda f: (1 - (1 - f) ** 4 - 4 * f * (1 - f) ** 3) * (1 - (1 - f) ** 2)),
+    "shared": ({"opponents": "shared", "k": 4}, lambda f: 1 - (1 - f) ** 4 - 4 * f * (1 - f) ** 3),
+    "labels": ({"estimator": "pair_label"}, lambda f: f**2),
+    "pairs": ({"estimator": "pairs", "opponents": "shared"}, lambda f: f**2),
+}
+"""Settings, and the probability that enough responses and opponents end for a prompt to count."""
+
+
+@pytest.mark.parametrize("case", DROPPED)
+def test_without_truncated_responses(case):
+    """The gradient is that of the game of responses that end, times how often there are enough of them."""
+    settings, share = DROPPED[case]
+    asked = {"prefix": True, "truncation": "drop", **settings}
+    assert 0.2 < ending() < 0.8
+    assert worst("online_ipo", share=share(ending()), **asked)[0] < LIMIT
+    assert case != "fresh" or worst("online_ipo", share=share(ending()), **{**asked, "truncation": "open"})[1] > 0.2
+
+
+@pytest.mark.parametrize("mutation", ["opponents", "responses"])
+def test_dropping_one_side_only_is_caught(mutation, monkeypatch):
+    true = opponents.judge
+
+    def judge(run, t, phase, drawn, responses):
+        if run.exact:
+            return true(run, t, phase, drawn, responses)
+        if mutation == "responses":
+            drawn = drawn._replace(responses=drawn.responses._replace(finished=torch.ones_like(drawn.responses.finished)))
+        found = true(run, t, phase, drawn, responses)
+        return found if mutation == "responses" else found._replace(kept=torch.ones_like(found.kept))
+
+    monkeypatch.setattr(opponents, "judge", judge)
+    settings, f = {"prefix": True, "truncation": "drop", "m": 2, "k": 4}, ending()
+    share = (1 - (1 - f) ** 4 - 4 * f * (1 - f) ** 3) if mutation == "responses" else 1 - (1 - f) ** 2
+    assert worst("online_ipo", share=share, **settings)[0] > LIMIT
 
 
 def test_ten_times_the_samples():
