@@ -86,6 +86,7 @@ class TransformersPolicy(Policy):
         self.checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.eval()  # in training mode such a model samples without its cache
         trained = [p for p in model.parameters() if p.requires_grad]
         super().__init__(trained, optimizer or (lambda p: torch.optim.AdamW(p, lr=1e-5, weight_decay=0.0)), clip, schedule)
 
@@ -136,12 +137,14 @@ class TransformersPolicy(Policy):
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
         """Layers are computed again only in training mode, which where there is no dropout changes nothing else."""
-        before, wanted = self.model.training, self.checkpointing and torch.is_grad_enabled()
-        self.model.train(wanted or before)
+        again = self.checkpointing and torch.is_grad_enabled()
+        if again:
+            self.model.train()
         try:
             yield
         finally:
-            self.model.train(before)
+            if again:
+                self.model.eval()
 
     def sample(self, prompts: Sequence[Any], k: int, spec: SamplingSpec, key: Key) -> Responses:
         """As :meth:`Policy.sample`."""
