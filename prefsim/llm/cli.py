@@ -64,7 +64,7 @@ def evaluate(
     policies = _policies(members)
     judge = build.oracle(first.config.judge, first.home)
     build.calibrate(judge, policies["reference"][0], texts, first.config.judge.calibration, seed)
-    trained = {"best_response": best_response, "beta": _training(first).beta, "train_on": first.prompts}
+    trained: dict[str, Any] = {"best_response": best_response, "beta": _training(first).beta, "train_on": first.prompts}
     found = pool.evaluate_policies(policies, texts, judge, k=k, seed=seed, hard=hard, confidence=confidence, **trained)
     _show(found, len(texts), k, confidence)
     if json is not None:

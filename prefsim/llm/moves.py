@@ -75,7 +75,8 @@ def _estimates(
             continue
         label = verdict.label[b : b + 1, whole] if run.switches.estimator == "pair_label" else verdict.label
         some = Verdict(verdict.gain[b : b + 1, row], label)
-        values.append(_estimate(run, *(each[b : b + 1, row] for each in (lp, target, anchor)), slope, some, None))
+        found, aim, base = (each[b : b + 1, row] for each in (lp, target, anchor))
+        values.append(_estimate(run, found, aim, base, slope, some, None))
     return torch.cat(values)
 
 

@@ -103,7 +103,8 @@ def evaluate_policies(
     kl = np.stack(ratios, axis=1)
     trained = None
     if best_response:
-        asked = {"beta": beta, "steps": best_response, "held_out": prompts, "k": k, "seed": seed, "confidence": confidence}
+        asked: dict[str, Any] = {"beta": beta, "steps": best_response, "held_out": prompts, "k": k}
+        asked |= {"seed": seed, "confidence": confidence}
         on = prompts if train_on is None else train_on
         trained = tuple(exploit.best_response(p, on, oracle, acting=acting, **asked) for p, acting in policies.values())
     return Evaluation(
