@@ -202,13 +202,6 @@ def _show(found: pool.Evaluation, prompts: int, k: int, confidence: float) -> No
     ]
     console.show(console.table(title, "policy", *numbers, rows=rows))
     columns = ("policy", "exploitability", "by", "in the mixture", "KL to reference", "tokens", "truncated")
-    if found.trained is not None:
-        beaten = [
-            (name, _interval(each.exploitability, ()), _interval(each.win_rate, ()), _interval(each.kl, ()))
-            for name, each in zip(report.names, found.trained, strict=True)
-        ]
-        titles = ("policy", "exploitability, at least", "win rate of the best response", "its KL to reference")
-        console.show(console.table("Best responses trained against each policy", *titles, rows=beaten))
     rows = [
         (
             name,
@@ -222,6 +215,10 @@ def _show(found: pool.Evaluation, prompts: int, k: int, confidence: float) -> No
         for i, name in enumerate(report.names)
     ]
     console.show(console.table("Exploitability within the pool, and the mixture nobody in it beats", *columns, rows=rows))
+    if found.trained is not None:
+        titles = ("policy", "exploitability, at least", "win rate of the best response", "its KL to reference")
+        beaten = [(name, *(_interval(band, ()) for band in each)) for name, each in zip(report.names, found.trained, strict=True)]
+        console.show(console.table("Best responses trained against each policy", *titles, rows=beaten))
     typer.echo(console.standing(report.tournament, report.names))
     cyclic = found.judge.cyclic_triples.mean()
     typer.echo(

@@ -39,7 +39,7 @@ def objective(
     last = () if moved else (phase,)
     gain = verdict.gain.to(logs["current"])
     target = rule(run.setup.hyper, iterate, gain, *last)
-    if not moved:
+    if not moved and (run.exact or chosen.estimator != "pair_label"):  # whose labels stand for the gain
         run.distance = losses.variance(logs["current"], target, weights).mean() / 2
     weights_of = plan.moves[moved] if moved else plan.anchors[phase]
     anchor = sum((w * logs[name] for name, w in weights_of.items() if name != "gain" and w), 0 * gain)

@@ -191,8 +191,8 @@ def check_switches(switches: Switches) -> None:
             f"truncation='drop' changes log-probabilities by a constant, which {switches.estimator} sees and differences do "
             "not; give another estimator, or truncation='open'."
         )
-    if not 0 <= switches.margin < 1:
-        raise ValueError(f"margin is a difference of win rates in [0, 1); got {switches.margin:g}.")
+    if not switches.margin >= 0:
+        raise ValueError(f"margin must be a difference of win rates, at least 0; got {switches.margin:g}.")
     if switches.inner < 1:
         raise ValueError(f"inner must be at least 1 gradient step; got {switches.inner}.")
     if switches.micro_batch < 0:

@@ -55,7 +55,7 @@ def test_results_name_the_variant():
         ({"log_prob": "mean"}, "log_prob=mean does not take the rule's step"),
         ({"log_prob": "mean", "estimator": "policy_gradient", **ALLOWED}, "log_prob='mean' has no form for policy_gradient"),
         ({"estimator": "best_worst", "expectation": "exact", **ALLOWED}, "best_worst picks among samples"),
-        ({"estimator": "best_worst", "margin": 1.0, **ALLOWED}, "margin is a difference of win rates"),
+        ({"estimator": "best_worst", "margin": -0.1, **ALLOWED}, "margin must be a difference of win rates"),
         ({"log_prob": "means"}, "unknown log_prob: 'means'; did you mean 'mean'"),
     ],
 )
