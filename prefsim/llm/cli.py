@@ -217,8 +217,9 @@ def _show(found: pool.Evaluation, prompts: int, k: int, confidence: float) -> No
     console.show(console.table("Exploitability within the pool, and the mixture nobody in it beats", *columns, rows=rows))
     if found.trained is not None:
         titles = ("policy", "exploitability, at least", "win rate of the best response", "its KL to reference")
-        beaten = [(name, *(_interval(band, ()) for band in each)) for name, each in zip(report.names, found.trained, strict=True)]
-        console.show(console.table("Best responses trained against each policy", *titles, rows=beaten))
+        members = zip(report.names, found.trained, strict=True)
+        rows = [(name, *(_interval(band, ()) for band in each)) for name, each in members]
+        console.show(console.table("Best responses trained against each policy", *titles, rows=rows))
     typer.echo(console.standing(report.tournament, report.names))
     cyclic = found.judge.cyclic_triples.mean()
     typer.echo(
