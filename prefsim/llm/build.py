@@ -55,7 +55,7 @@ def load(chosen: Model | JudgeTable, *, causal: bool = True) -> tuple[Any, Any]:
     return model.to(DTYPES[dtype]).eval().to(chosen.device), tokenizer
 
 
-def policy(chosen: Model, *, learning_rate: float = 1e-5, clip: float = 1.0) -> TransformersPolicy:
+def policy(chosen: Model, *, learning_rate: float = 1e-5, clip: float = 1.0, shard: bool = False) -> TransformersPolicy:
     """The policy to train or to sample."""
     if not learning_rate > 0 or clip < 0:
         raise ValueError(f"learning_rate must be above 0 and clip at least 0; got {learning_rate:g} and {clip:g}.")
@@ -72,6 +72,7 @@ def policy(chosen: Model, *, learning_rate: float = 1e-5, clip: float = 1.0) -> 
         clip=clip or None,
         score_batch=chosen.score_batch,
         gradient_checkpointing=chosen.gradient_checkpointing,
+        shard=shard,
     )
 
 

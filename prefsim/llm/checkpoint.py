@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from prefsim.llm import parallel
 from prefsim.results import write_whole
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Checkpoints:
         ValueError
             If it belongs to another run, naming what differs.
         """
-        if self.file is None or not self.file.is_file():
+        found = self.file is not None and self.file.is_file()
+        parallel.agree("whether there is a checkpoint (processes need a common folder)", float(found))
+        if self.file is None or not found:
             return 0
         content = torch.load(self.file, weights_only=True)
         before = json.loads(content["description"])
@@ -60,7 +63,6 @@ class Checkpoints:
         """Write a checkpoint after `t` iterations, if it is time for one."""
         if self.file is None or (t % self.every and t != horizon):
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "t": t,
             "description": json.dumps(self.description),
@@ -70,4 +72,6 @@ class Checkpoints:
             "judge": run.judge.state(),
             "progress": progress.state(),
         }
-        write_whole(self.file, lambda temporary: torch.save(content, temporary))
+        if parallel.main():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.file, lambda temporary: torch.save(content, temporary))

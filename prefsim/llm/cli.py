@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from prefsim import console
-from prefsim.llm import build, config, pool, runs
+from prefsim.llm import build, config, parallel, pool, runs
 from prefsim.llm.progress import COSTS
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def train(
 ) -> None:
     """Train a policy, or go on where its folder stopped; the folder gets results, log, checkpoint and policies."""
     data, folder = runs.train_file(file)
+    if not parallel.main():
+        return
     console.show(_measured(data))
     typer.echo(f"Wrote {folder}; prefsim llm evaluate {folder} holds its policies against the reference.")
 

@@ -104,6 +104,13 @@ class Training(NamedTuple):
     record: list[int] | None = None
 
 
+class Parallel(NamedTuple):
+    """``[parallel]``: how several processes, if a launcher started them, hold the model."""
+
+    shard: bool = False
+    """Each holds a part of every parameter (FSDP) instead of all of them."""
+
+
 class Output(NamedTuple):
     """``[output]``: the folder of the results."""
 
@@ -125,6 +132,7 @@ class Config(NamedTuple):
     method: dict[str, Any] | None = None
     """``[method]``: ``name``, hyperparameters and switches."""
     training: Training | None = None
+    parallel: Parallel = Parallel()
     output: Output | None = None
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from prefsim.llm import parallel
 from prefsim.llm.records import Decoding
 
 
@@ -77,6 +78,7 @@ def generate(
     uniforms: Tensor,
     *,
     cached: bool = True,
+    together: bool = False,
 ) -> Drawn:
     """Sample a response to every row.
 
@@ -92,6 +94,8 @@ def generate(
         The random numbers.
     cached : bool
         Keep keys and values of every voice; without, each token recomputes the whole prefix (for checks).
+    together : bool
+        Go on until every process is done, as sharded models need.
     """
     rows, most = len(prompt_ids), decoding.max_new_tokens
     ends = torch.tensor(decoding.eos_ids, device=prompt_ids.device, dtype=torch.int64)
@@ -123,7 +127,8 @@ def generate(
         seen += torch.where(finished, 0.0, log_probs.gather(-1, token[:, None])[:, 0].float())
         lengths += ~finished
         finished = finished | torch.isin(token, ends)
-        if bool(finished.all()):
+        done = bool(finished.all())
+        if all(parallel.gather(done)) if together else done:
             break
         ids = torch.cat([ids, tokens[:, t : t + 1]], dim=1)
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefsim.llm import parallel
 from prefsim.llm.generate import Voice, conditional, generate, positions
 from prefsim.llm.policy import Policy
 from prefsim.llm.records import Decoding, Key, Responses, SamplingSpec, spell
@@ -41,6 +42,8 @@ class TransformersPolicy(Policy):
         Responses scored at a time where no gradient is needed, or enumerated.
     gradient_checkpointing : bool
         Whether layers are computed again in the backward pass instead of being remembered: less memory, the same gradient.
+    shard : bool
+        Whether each of several processes holds only a part of every parameter (FSDP), copies and reference included.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class TransformersPolicy(Policy):
         schedule: Callable[[int], float] | None = None,
         score_batch: int = 64,
         gradient_checkpointing: bool = False,
+        shard: bool = False,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0; got {temperature:g}.")
@@ -87,6 +91,13 @@ class TransformersPolicy(Policy):
         if gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             model.eval()  # in training mode such a model samples without its cache
+        if shard:
+            parallel.join(next(model.parameters()).device.type)
+        self.sharded = shard and parallel.count() > 1
+        if self.sharded:
+            for each in (model, self.base):
+                if each is not None:
+                    parallel.shard(each)
         trained = [p for p in model.parameters() if p.requires_grad]
         super().__init__(trained, optimizer or (lambda p: torch.optim.AdamW(p, lr=1e-5, weight_decay=0.0)), clip, schedule)
 
@@ -151,7 +162,8 @@ class TransformersPolicy(Policy):
         ids, mask = self.encode(prompts)
         uniforms = key.uniforms(k, self.decoding.max_new_tokens).flatten(0, 1).to(self.device)
         voices = [Voice(self, weight, lambda name=name: self.acting_as(name)) for name, weight in spec.weights]  # type: ignore[misc]
-        drawn = generate(voices, ids.repeat_interleave(k, 0), mask.repeat_interleave(k, 0), self.decoding, uniforms)
+        ids, mask = ids.repeat_interleave(k, 0), mask.repeat_interleave(k, 0)
+        drawn = generate(voices, ids, mask, self.decoding, uniforms, together=self.sharded)
         tokens, lengths, finished, log_constant, seen = (field.unflatten(0, (len(prompts), k)) for field in drawn)
         weights = log_constant if len(spec.weights) > 1 else None
         logs = {"generator": seen}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from prefsim.engines.game_loops import POLICIES, Iterate
-from prefsim.llm import losses
+from prefsim.llm import losses, parallel
 from prefsim.llm.opponents import Verdict
 from prefsim.llm.policy import StepInfo
 from prefsim.llm.records import Responses
@@ -56,7 +56,7 @@ def objective(
 
 
 def _scaled(run: Training, values: Tensor) -> Tensor:
-    return run.switches.loss_scale * values.mean()
+    return run.switches.loss_scale * run.part * values.mean()
 
 
 def _estimates(
@@ -123,7 +123,7 @@ def fit(run: Training, t: int, phase: int, responses: Responses, loss_of: Callab
     run.latest = {"loss": first.loss, "gradient_norm": first.gradient_norm, "clipped": float(first.clipped)}
     if chosen.inner > 1:
         with torch.no_grad():
-            run.latest["residual"] = loss_of(policy.token_logprobs(responses)).item()
+            (run.latest["residual"],) = parallel.total(loss_of(policy.token_logprobs(responses)).item())
 
 
 def _micro_batches(
@@ -145,7 +145,7 @@ def _micro_batches(
     def of(part: Responses, derivative: Tensor) -> Callable[[], Tensor]:
         return lambda: losses.surrogate(policy.token_logprobs(part), derivative)
 
-    return [of(part, derivative) for part, derivative in zip(parts, derivatives, strict=True)], loss.item()
+    return [of(part, derivative) for part, derivative in zip(parts, derivatives, strict=True)], parallel.total(loss.item())[0]
 
 
 def pull(anchor: dict[str, float]) -> float:

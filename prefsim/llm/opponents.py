@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from prefsim.llm import parallel
 from prefsim.llm.records import Responses, SamplingSpec
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def judge(run: Training, t: int, phase: int, drawn: Drawn, responses: Responses)
         some = ended.any(-1, keepdim=True)
         kept, weights = kept & some, torch.where(ended | ~some, weights, -torch.inf)
     shares = torch.softmax(weights, dim=-1)
-    run.effective = (1 / (shares**2).sum(-1)).mean().item()
+    (run.effective,) = parallel.total(run.part * (1 / (shares**2).sum(-1)).mean().item())
     return Verdict(torch.einsum("bkm,bm->bk", values, shares), values - _middle(run), kept)
 
 

@@ -7,12 +7,16 @@ Training sees it only through :class:`Judge`, which checks it and makes it antis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from prefsim.llm import parallel
 
 TOLERANCE = 1e-6
 """Largest |P(a > b) + P(b > a) - 1| that is taken for rounding where the judge is not asked in both orders."""
@@ -235,6 +239,21 @@ class Judge:
     def load_state(self, state: dict[str, Any]) -> None:
         """Return to what :meth:`state` gave."""
         self.comparisons, self.known, self._inconsistent = state["comparisons"], state["known"], state["inconsistent"]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Judge in all processes at once; afterwards each knows, and has counted, what any of them was asked."""
+        known, asked, (total, count) = len(self.known), self.comparisons, self._inconsistent
+        yield
+        if parallel.count() == 1:
+            return
+        news = dict(islice(self.known.items(), known, None))
+        here = (news, self.comparisons - asked, self._inconsistent[0] - total, self._inconsistent[1] - count)
+        learned, comparisons, totals, counts = zip(*parallel.gather(here), strict=True)
+        for each in reversed(learned):  # where two were asked the same, the first counts
+            self.known.update(each)
+        self.comparisons = asked + sum(comparisons)
+        self._inconsistent = [total + sum(totals), count + sum(counts)]
 
     def _learn(self, prompt: Any, rows: list[str], columns: list[str]) -> None:
         wins = self._ask(prompt, rows, columns)

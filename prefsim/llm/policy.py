@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from prefsim.llm import parallel
 from prefsim.llm.records import Decoding, Key, Responses, SamplingSpec
 
 
@@ -118,7 +119,7 @@ class Policy(ABC):
     def write(self, values: list[Tensor]) -> None:
         """Put values into the live parameters."""
         for parameter, value in zip(self.parameters, values, strict=True):
-            parameter.copy_(value)
+            parameter.copy_(parallel.placed(value, parameter))
 
     def keep(self, name: str) -> None:
         """Copy the live parameters under a name."""
@@ -198,6 +199,8 @@ class Policy(ABC):
             loss = loss_of()
             self.backward(loss)
             total += loss.item()
+        (total,) = parallel.total(total)
+        parallel.add_up(self.parameters)
         norm = self._gradient_norm()
         if not torch.isfinite(torch.tensor([total, norm])).all():
             raise FloatingPointError(f"the loss is {total:g} and the norm of its gradient {norm:g}")
@@ -212,13 +215,15 @@ class Policy(ABC):
 
     def _gradient_norm(self) -> float:
         norms = [torch.linalg.vector_norm(p.grad) for p in self.parameters if p.grad is not None]
-        return torch.linalg.vector_norm(torch.stack(norms)).item() if norms else 0.0
+        return parallel.whole(torch.linalg.vector_norm(torch.stack(norms))).item() if norms else 0.0
 
     def solve(self, loss_of: Callable[[], Tensor], most: int, tolerance: float) -> StepInfo:
         """Minimise a loss by L-BFGS with a strong Wolfe line search, until the gradient has shrunk by `tolerance`.
 
         The loss is divided by the size of its first gradient, so that the solver's absolute tolerances mean something.
         """
+        if any(map(parallel.sharded, self.parameters)):
+            raise ValueError("inner_solver='lbfgs' is for small policies, which need no shards; give inner_solver='optimizer'.")
         gradients = 0
 
         def gradient_of(scale: float) -> Tensor:
@@ -228,7 +233,8 @@ class Policy(ABC):
                 p.grad = None
             loss = loss_of() / scale
             self.backward(loss)
-            return loss
+            parallel.add_up(self.parameters)
+            return loss.new_tensor(parallel.total(loss.item())[0])
 
         first = gradient_of(1.0).item()
         norm = self._gradient_norm()
@@ -249,14 +255,23 @@ class Policy(ABC):
     def state(self) -> dict[str, Any]:
         """All that must survive: parameters, copies and optimisers."""
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
-        return {"parameters": self.read(), "copies": self.copies, "optimizers": optimizers}
+        return parallel.whole({"parameters": self.read(), "copies": self.copies, "optimizers": optimizers})  # type: ignore[no-any-return]
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Return to what :meth:`state` gave."""
         self.write(state["parameters"])
-        self.copies = {name: [value.clone() for value in values] for name, values in state["copies"].items()}
+        self.copies = {
+            name: [parallel.placed(value, p).clone() for value, p in zip(values, self.parameters, strict=True)]
+            for name, values in state["copies"].items()
+        }
         for name, content in state["optimizers"].items():
-            self.optimizers.setdefault(name, self.build(self.parameters)).load_state_dict(content)
+            optimizer = self.optimizers.setdefault(name, self.build(self.parameters))
+            trained = [p for group in optimizer.param_groups for p in group["params"]]
+            kept = {
+                i: {name: parallel.placed(value, trained[i]) for name, value in values.items()}
+                for i, values in content["state"].items()
+            }
+            optimizer.load_state_dict({**content, "state": kept})
 
 
 def _picked(conditionals: Tensor, responses: Responses) -> Tensor:

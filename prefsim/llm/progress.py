@@ -19,6 +19,7 @@ from torch import Tensor
 
 from prefsim import metrics
 from prefsim.game import PreferenceGame
+from prefsim.llm import parallel
 from prefsim.llm.evaluate import length_correlation
 from prefsim.llm.records import Key, SamplingSpec
 from prefsim.results import PACKAGES, _digest, package_version
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @contextmanager
 def bar(horizon: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     """A progress bar on a terminal; yields the function that takes the iterations done and the latest numbers."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not parallel.main():
         yield lambda t, latest: None
         return
     from rich.console import Console
@@ -86,7 +87,7 @@ class Progress:
 
     def __init__(self, run: Training, times: NDArray[np.int64], log: str | None, tensorboard: str | None = None) -> None:
         self.run, self.times, self.log = run, times, log
-        self.events = None if tensorboard is None else _writer(tensorboard)
+        self.events = _writer(tensorboard) if tensorboard is not None and parallel.main() else None
         self.rows: dict[int, dict[str, float]] = {}
         self.last: Any = None
         self.before, self.paused, self.began = 0.0, 0.0, time.perf_counter()
@@ -101,12 +102,12 @@ class Progress:
         counts, comparisons = dict(run.counts), run.judge.comparisons
         row |= run.latest | (self._exactly() if run.exact else self._sampled(t))
         if run.distance is not None:
-            row["target_variance"] = run.distance.item()
+            (row["target_variance"],) = parallel.total(run.part * run.distance.item())
         row["judge_inconsistency"] = run.judge.inconsistency
         run.counts, run.judge.comparisons = counts, comparisons
         self.rows[t] = row
         self._show(t, row)
-        if self.log is not None:
+        if self.log is not None and parallel.main():
             with Path(self.log).open("a") as file:
                 file.write(json.dumps({"t": t, **row}) + "\n")
         self.paused += time.perf_counter() - begun
@@ -150,35 +151,38 @@ class Progress:
 
     def _sampled(self, t: int) -> dict[str, float]:
         run = self.run
-        policy, prompts = run.policy, run.prompts
+        policy, own = run.policy, parallel.share(range(len(run.prompts)))
+        prompts = [run.prompts[i] for i in own]
 
         def sample(name: str, k: int) -> Any:
-            key = Key.of(run.seed, run.name, f"evaluation/{name}", t, range(len(prompts)))
+            key = Key.of(run.seed, run.name, f"evaluation/{name}", t, own)
             return policy.sample(prompts, k, SamplingSpec(((name, 1.0),)), key)
 
         ours, theirs = sample("current", run.k), sample("reference", run.m)
-        others = {"reference": theirs.texts} | ({} if self.last is None else {"previous": self.last})
-        self.last = ours.texts
+        lengths, finished = parallel.rows(ours.lengths), parallel.rows(ours.finished)
+        others = {"reference": theirs.texts} | ({} if self.last is None else {"previous": parallel.share(self.last)})
+        self.last = sum(parallel.gather(ours.texts), ())
         found: dict[str, float] = {}
         for name, other in others.items():
             texts = zip(prompts, ours.texts, other, strict=True)
-            wins = torch.stack([run.judge.win_matrix(prompt, a, b) for prompt, a, b in texts])
+            with run.judge.together():
+                wins = parallel.rows(torch.stack([run.judge.win_matrix(prompt, a, b) for prompt, a, b in texts]))
             found |= _over_prompts(f"win_rate_vs_{name}", wins.mean((1, 2)))
             found[f"thresholded_win_rate_vs_{name}"] = ((wins > 0.5).double() + 0.5 * (wins == 0.5)).mean().item()
-            if name == "reference" and len(prompts) > 1:
-                rates = wins.mean(2).numpy(), ours.lengths.cpu().numpy()
+            if name == "reference" and len(run.prompts) > 1:
+                rates = wins.mean(2).numpy(), lengths.cpu().numpy()
                 found["length_correlation"] = float(length_correlation(*rates, resamples=1).center)
-        log_policy = policy.logprob_of("current", ours).double()
-        ratio = log_policy - policy.logprob_ref(ours).double()
+        log_policy = parallel.rows(policy.logprob_of("current", ours).double())
+        ratio = log_policy - parallel.rows(policy.logprob_ref(ours).double())
         if "generator" in ours.log_probs:
-            difference = (ours.log_probs["generator"].double() - log_policy).abs()
+            difference = (parallel.rows(ours.log_probs["generator"].double()) - log_policy).abs()
             found["generator_difference"] = difference.mean().item()
             found["largest_generator_difference"] = difference.max().item()
         found |= {
             **_over_prompts("kl_to_reference", ratio.mean(-1)),
             "entropy": -log_policy.mean().item(),
-            "response_length": ours.lengths.double().mean().item(),
-            "truncated": (~ours.finished).double().mean().item(),
+            "response_length": lengths.double().mean().item(),
+            "truncated": (~finished).double().mean().item(),
         }
         return found | ({"effective_samples": run.effective} if run.effective is not None else {})
 
@@ -219,7 +223,7 @@ class Progress:
     def load_state(self, state: dict[str, Any]) -> None:
         """Return to what :meth:`state` gave."""
         self.rows, self.before, self.last = state["rows"], state["seconds"], state["last"]
-        if self.log is not None:  # lines written after the checkpoint will be written again
+        if self.log is not None and parallel.main():  # lines written after the checkpoint will be written again
             Path(self.log).write_text("".join(json.dumps({"t": t, **row}) + "\n" for t, row in self.rows.items()))
 
     def dataset(self) -> xr.Dataset:

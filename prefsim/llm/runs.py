@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prefsim import results
-from prefsim.llm import build
+from prefsim.llm import build, parallel
 from prefsim.llm.config import Config, parse, plain, read
 from prefsim.llm.methods import setup
 from prefsim.llm.policy import Policy
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ABOUT, RESULTS, LOG = "run.json", "results.nc", "log.jsonl"
-GROWS = ("output", "horizon")
+GROWS = ("output", "horizon", "parallel")
 """What a run may be given anew when it goes on."""
 
 
@@ -58,18 +58,22 @@ def train_file(path: str | Path) -> tuple[xr.Dataset, Path]:
     about = {"config": plain(config), "home": str(home), "prompts": asked, "held_out": held_out}
     folder = output.folder
     check(folder, about)
-    policy = build.policy(config.model, learning_rate=training.learning_rate, clip=training.clip)
+    parallel.join(config.model.device)
+    policy = build.policy(config.model, learning_rate=training.learning_rate, clip=training.clip, shard=config.parallel.shard)
     judge = build.oracle(config.judge, home)
     build.calibrate(judge, policy, asked, config.judge.calibration, training.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "state.pt").is_file():
-        (folder / LOG).unlink(missing_ok=True)
-    results.write_whole(folder / ABOUT, lambda temporary: Path(temporary).write_text(json.dumps(about, indent=1)))
+    if parallel.main():
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "state.pt").is_file():
+            (folder / LOG).unlink(missing_ok=True)
+        results.write_whole(folder / ABOUT, lambda temporary: Path(temporary).write_text(json.dumps(about, indent=1)))
     every = output.policy_every or max(1, training.horizon // 4)
 
     def keep(t: int, policy: Policy) -> None:
         if t and (t % every == 0 or t == training.horizon):
-            results.write_whole(policy_file(folder, t), lambda temporary: torch.save(policy.read(), temporary))
+            values = parallel.whole(policy.read())
+            if parallel.main():
+                results.write_whole(policy_file(folder, t), lambda temporary: torch.save(values, temporary))
 
     data = train(
         policy,
@@ -90,7 +94,8 @@ def train_file(path: str | Path) -> tuple[xr.Dataset, Path]:
         tensorboard=None if output.tensorboard is None else str(output.tensorboard),
         **method,
     )
-    results.save(data, folder / RESULTS)
+    if parallel.main():
+        results.save(data, folder / RESULTS)
     return data, folder
 
 

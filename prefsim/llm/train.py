@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prefsim import noise
 from prefsim.experiment import record_times, whole
-from prefsim.llm import moves, opponents
+from prefsim.llm import moves, opponents, parallel
 from prefsim.llm.checkpoint import Checkpoints
 from prefsim.llm.methods import Setup, setup
 from prefsim.llm.oracles import Judge, PreferenceOracle
@@ -100,6 +100,7 @@ def train(
         If a loss or gradient is not finite, naming iteration, phase and prompts.
     """
     chosen = setup(algorithm, beta, settings)
+    parallel.join(policy.parameters[0].device.type)
     if not len(prompts):
         raise ValueError("prompts is empty; give at least one.")
     horizon, k = whole("horizon", horizon, 1, None), whole("k", k, 1, None)
@@ -148,6 +149,8 @@ class Training:
         for copy in sorted(self.plan_of(0).kept):
             self.policy.keep(copy)
         self._begun = self._fingerprint()
+        asked = {"prompts": len(self.prompts), "batch": batch or len(self.prompts)}
+        parallel.check(self.policy.parameters, self._begun, asked)
         if self.exact:
             self.space = self.enumerate(self.prompts)
             texts = zip(self.prompts, self.space.texts, strict=True)
@@ -161,7 +164,7 @@ class Training:
         return self._plans[t]
 
     def _fingerprint(self) -> float:
-        return sum(p.detach().double().abs().sum().item() for p in self.policy.parameters)
+        return sum(parallel.whole(p.detach().double().abs().sum()).item() for p in self.policy.parameters)
 
     def _check(self, plan: Plan) -> None:
         """Refuse estimators where their assumption does not hold."""
@@ -212,7 +215,9 @@ class Training:
         """One iteration of the rule."""
         policy, plan = self.policy, self.plan_of(t)
         policy.set_time(t)
-        self.instances = self._turn(t)
+        turn = self._turn(t)
+        self.instances = tuple(parallel.share(turn))
+        self.part = len(self.instances) / len(turn)
         responses = self.respond(t, "responses", plan)
         snapshot = policy.snapshot() if len(plan.opponents) > 1 else None
         if "previous" in plan.kept:
@@ -229,7 +234,8 @@ class Training:
                 policy.restore(snapshot)
                 if self.switches.extragradient_batch == "fresh" and not self.exact:
                     responses = self.respond(t, f"responses/{phase}", plan)
-            verdict = opponents.judge(self, t, phase, drawn, responses)
+            with self.judge.together():
+                verdict = opponents.judge(self, t, phase, drawn, responses)
             moves.fit(self, t, phase, responses, moves.objective(self, t, plan, responses, verdict, phase))
         self._move_copies(t, plan, responses, verdict)
         if t in PROBED and "reference" in plan.scored | set(plan.penalty):
@@ -296,8 +302,9 @@ class Training:
 
     def count(self, responses: Responses) -> None:
         """Add generated responses to the costs."""
-        self.counts["responses"] += responses.lengths.numel()
-        self.counts["generated_tokens"] += int(responses.lengths.sum())
+        sampled, tokens = parallel.total(responses.lengths.numel(), int(responses.lengths.sum()))
+        self.counts["responses"] += sampled
+        self.counts["generated_tokens"] += tokens
 
     def _move_copies(self, t: int, plan: Plan, responses: Responses, verdict: opponents.Verdict) -> None:
         """Move auxiliary, magnet and slow as the rule says, and let ``previous`` follow."""
