@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import tomllib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from prefsim.experiment import Experiment
-
 LISTS = ("algorithms", "problems", "claims")
-HORIZON = {"solvers": 1000, "policies": 10_000}
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]  # the base of what the parser raises; typer gives it no name
 
@@ -118,10 +112,11 @@ def show(
 
     asked = {key: value for key, value in {"set": settings or None, "beta": beta}.items() if value is not None}
     if game is not None:
+        from prefsim.arguments import plan
         from prefsim.step_limits import step_limits
 
-        plan = _experiment([game, name], asked, {})
-        console.show(*console.step_page(name, game, step_limits(plan.problem, plan.algorithms[0])))
+        planned = plan([game, name], asked, {})
+        console.show(*console.step_page(name, game, step_limits(planned.problem, planned.algorithms[0])))
         return
     if asked:
         raise ValueError(f"--{' and --'.join(asked)} must go with a game; name it, for example --game rock_paper_scissors.")
@@ -158,6 +153,7 @@ def run(
     """Run algorithms on a problem, print where they end, and keep every run in a file."""
     from prefsim import console, results
     from prefsim import run as simulate
+    from prefsim.arguments import plan
 
     if out is not None:
         results.check_writable(out)
@@ -165,7 +161,7 @@ def run(
     chosen = {name: value for name, value in given.items() if value is not None}
     problem = {"preference": preference, "counts": counts or None, "set": settings or None, "beta": beta}
     asked = {name: value for name, value in problem.items() if value is not None}
-    experiment = _experiment(names, asked, chosen)
+    experiment = plan(names, asked, chosen)
     data = simulate(experiment, engine=engine)
     if preference is not None:
         console.show(*console.equilibria(experiment.problem))
@@ -190,70 +186,17 @@ def tune(
     """Find each solver's best step with the same number of preference queries, and print the run to go on with."""
     from prefsim import console
     from prefsim import tune as search
+    from prefsim.arguments import plan
 
     if names[0].endswith(".toml"):
         raise ValueError(f"tune reads no experiments; name the game and solvers of {names[0]} themselves.")
     problem = {"preference": preference, "counts": counts or None, "set": settings or None, "beta": beta}
     asked = {name: value for name, value in problem.items() if value is not None}
-    plan = _experiment(names, asked, {"start": start} if start is not None else {})
-    tuned = search(plan.problem, plan.algorithms, queries=queries, metric=metric, start=plan.start, seed=seed)
+    planned = plan(names, asked, {"start": start} if start is not None else {})
+    tuned = search(planned.problem, planned.algorithms, queries=queries, metric=metric, start=planned.start, seed=seed)
     typer.echo(str(tuned))
     typer.echo("\nGo on with other games or another seed than these, and compare at equal queries:")
     typer.echo(console.run_line(tuned, [] if preference is not None else names[:1], {**asked, "start": start}))
-
-
-def _experiment(names: list[str], problem: dict[str, Any], settings: dict[str, Any]) -> Experiment:
-    """Put the experiment together from what was given on the command line."""
-    from prefsim import registry
-    from prefsim.experiment import Experiment
-    from prefsim.problems import build_problem
-
-    if names[0].endswith(".toml"):
-        extra = [*names[1:], *(f"--{name}" for name in (*problem, *settings))]
-        if extra:
-            raise ValueError(f"{names[0]} says everything about the run; drop {' '.join(extra)}, or edit the file.")
-        return Experiment.from_toml(names[0])
-    if "preference" in problem:
-        if "set" in problem:
-            raise ValueError("--set gives arguments of a problem by name and does not go with --preference.")
-        if problem["preference"].suffix == ".npz":
-            if "counts" in problem:
-                raise ValueError("--counts says how to read a CSV file; an .npz file holds preferences.")
-            built = registry.family("games", "from_npz")(problem["preference"], beta=problem.get("beta"))
-        else:
-            build = registry.family("games", "from_csv")
-            built = build(problem["preference"], counts="counts" in problem, beta=problem.get("beta", 0.0))
-        algorithms = names
-    else:
-        if "counts" in problem:
-            raise ValueError("--counts says how to read a CSV file; give one with --preference.")
-        beta = {"beta": problem["beta"]} if "beta" in problem else {}
-        built = build_problem({**dict(_setting(text) for text in problem.get("set", [])), **beta, "family": names[0]})
-        algorithms = names[1:]
-    kind = "solvers" if hasattr(built, "preference") else "policies"
-    if "metrics" in settings:
-        # Commas inside brackets belong to a label: win_rate:egpo(step=0.1, other=2).
-        settings["metrics"] = [name.strip() for name in re.split(r",(?![^()\[\]]*[)\]])", settings["metrics"])]
-    if settings.get("start", "").startswith("["):
-        settings["start"] = _value(settings["start"], "--start")
-    return Experiment(built, algorithms, **{"horizon": HORIZON[kind], **settings})
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text} has no value; write --set NAME=VALUE.")
-    return name.strip(), _value(value, f"--set {name}")
-
-
-def _value(text: str, where: str) -> Any:
-    """Read a TOML value; a bare word that is none is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        if re.fullmatch(r"[A-Za-z_./][\w./-]*", text):
-            return text
-        raise ValueError(f"cannot read {text!r} given to {where}; write a number, [0.2, 0.8], true or a word.") from None
 
 
 @app.command()
