@@ -6,12 +6,16 @@ Skipped where CuPy finds no device. On games the compiled engine uses every core
 and the like limit it, and ``conftest.py`` gives the linear-algebra library one thread); bandits are held against one core.
 """
 
+import time
+from functools import partial
+
 import numpy as np
 import pytest
-from test_games import BETA, STEP, best_times, games
 
 import prefsim as ps
 from prefsim import registry
+from prefsim.bench import timing
+from prefsim.bench.games import BETA, STEP, games
 from prefsim.engines import cuda as bandits_on_gpu
 from prefsim.engines import cupy as engine
 from prefsim.engines import numba as bandits_compiled
@@ -22,6 +26,7 @@ if not cupy.cuda.is_available():
     pytest.skip("there is no CUDA device", allow_module_level=True)
 
 POLICIES = 256
+best_times = partial(timing.best_times, repeats=25, clock=time.perf_counter)
 
 
 def advance(play_games, payoff, reference, start, iterations):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -240,22 +241,28 @@ def verify(
 
 @app.command()
 def bench(
-    keys: Annotated[list[str] | None, typer.Argument(help="Algorithms; all when omitted, which takes minutes.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Algorithms, or equilibria; everything when omitted, which takes minutes.")
+    ] = None,
     engine: Annotated[list[str] | None, typer.Option(help="numba or reference; both when omitted.")] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Time the largest problems too.")] = False,
     json: Annotated[Path | None, typer.Option(help="File for the timings as JSON.")] = None,
 ) -> None:
-    """Time algorithms on this machine, each as a ratio to a baseline measured beside it."""
+    """Time algorithms on this machine, each as a ratio to a baseline measured beside it, and hold them against their bars."""
+    # Ratios are those of one core; the linear-algebra library counts its threads when it loads.
+    for limit in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(limit, "1")
     from prefsim import bench as timing
     from prefsim import report
 
     if json is not None:
         report.check_path(json, (".json",))
-    found = []
-    for one in timing.bench(keys or (), engine or timing.ENGINES):
+    found: list[timing.Timing] = []
+    for one in timing.bench(names or (), engine or timing.ENGINES, slow=slow):
+        if not found:
+            typer.echo(timing.HEADER)
         found.append(one)
-        typer.echo(
-            f"{one.key:28} {one.engine:10} {one.problem:24} {one.nanoseconds:12,.0f} ns {one.ratio:10.2f} x {one.baseline}"
-        )
+        typer.echo(str(one))
     if json is not None:
         timing.save(found, json)
         typer.echo(f"Wrote {json}.")
