@@ -131,12 +131,13 @@ def measure(case: Case) -> Timing | None:
         found = case.measure()
     if found is None:
         return None
-    ratio, held = found.ours / found.baseline, bar(case)
+    ours, baseline = found.seconds
+    ratio, held = ours / baseline, bar(case)
     verdict = ""
     if held is not None:
         verdict = "met" if ratio <= held.ratio and (found.error is None or found.error <= held.error) else "missed"
     return Timing(
-        case.name, case.problem, case.engine, case.unit, 1e9 * found.ours, case.baseline, ratio, found.error,
+        case.name, case.problem, case.engine, case.unit, 1e9 * ours, case.baseline, ratio, found.error,
         None if held is None else held.ratio, verdict,
     )  # fmt: skip
 

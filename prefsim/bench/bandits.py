@@ -118,7 +118,7 @@ def against_hand_fused(module: str, policy: str, bandit: Bandit) -> Measured:
     """Ours and the hand-fused kernel, whose regrets must be the same."""
     ours, hand = engine_kernel(policy, bandit), hand_kernel(getattr(load(module), policy), policy, bandit)
     error = np.max(np.abs(ours(FEW) / hand(FEW) - 1))
-    return Measured(*compare(ours, hand, per=HORIZON), float(error))
+    return Measured(compare(ours, hand, per=HORIZON), float(error))
 
 
 def against_every_pair() -> Measured:
@@ -129,7 +129,7 @@ def against_every_pair() -> Measured:
     ours, theirs = engine_kernel(policy, bandit), hand_kernel(printed, policy, bandit)
     regrets = np.array([ours(FEW), theirs(FEW)])
     error = np.ptp(regrets.mean(axis=1)) / (np.hypot(*regrets.std(axis=1, ddof=1)) / np.sqrt(FEW))
-    return Measured(*compare(ours, theirs, per=HORIZON), float(error))
+    return Measured(compare(ours, theirs, per=HORIZON), float(error))
 
 
 def against_kernel(policy: str) -> Measured:
@@ -137,7 +137,7 @@ def against_kernel(policy: str) -> Measured:
     bandit = problems(policy)[0][0]
     kernel = engine_kernel(policy, bandit)
     calls = again(whole(policy, bandit, RUNS)), again(lambda: kernel(RUNS))
-    return Measured(*compare(*calls, per=RUNS * HORIZON))
+    return Measured(compare(*calls, per=RUNS * HORIZON))
 
 
 def against_one_thread() -> Measured:
@@ -151,7 +151,7 @@ def against_one_thread() -> Measured:
 
         return again(work)
 
-    return Measured(*compare(on(2), on(1), per=5 * RUNS * HORIZON, clock=time.perf_counter))
+    return Measured(compare(on(2), on(1), per=5 * RUNS * HORIZON, clock=time.perf_counter))
 
 
 @cache
@@ -163,7 +163,7 @@ def _pymab() -> dict[str, Any]:
 def against_pymab(policy: str) -> Measured:
     """A whole ``ps.run`` and PyMAB's ``Experiment.run``, one after the other."""
     theirs = _pymab()[policy]
-    return Measured(load("peers").ours(*theirs["ours"])["ns"] / 1e9, theirs["ns"] / 1e9)
+    return Measured([load("peers").ours(*theirs["ours"])["ns"] / 1e9, theirs["ns"] / 1e9])
 
 
 def _example(feedback: str | tuple[str, ...]) -> tuple[str, Bandit] | None:
@@ -187,4 +187,4 @@ def against_uniform(policy: str, bandit: Bandit, engine: str) -> Measured | None
         play(policy)(2)
     except ValueError:
         return None
-    return Measured(*compare(play(policy), play("uniform"), besides=True, repeats=3))
+    return Measured(compare(play(policy), play("uniform"), besides=True, repeats=3))

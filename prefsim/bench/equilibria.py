@@ -54,7 +54,7 @@ def _against(game: Any, theirs: Callable[[], Any], *, ours: Callable[[], Any] | 
         return ps.solve_equilibrium(game)
 
     error = float(np.max(solve().gap))
-    return Measured(*compare(again(ours or solve), again(theirs), **how), error)
+    return Measured(compare(again(ours or solve), again(theirs), **how), error)
 
 
 def against_minmax(n: int, alone: bool) -> Measured:

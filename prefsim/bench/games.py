@@ -102,7 +102,7 @@ def _against(loop: Any, count: int, n: int) -> Measured:
     few.advance(FEW)
     given = [array[0] for array in made[:2]] + [made[2][0, 0]] if count == 1 else [*made[:2], made[2][:, 0]]
     error = np.max(np.abs(few.current[:, 0] - loop(*given, FEW)))
-    return Measured(*compare(advance(*made), partial(loop, *given), per=count), float(error))
+    return Measured(compare(advance(*made), partial(loop, *given), per=count), float(error))
 
 
 def against_hand_fused(n: int) -> Measured:
@@ -118,7 +118,7 @@ def against_numpy(count: int, n: int) -> Measured:
 
 def against_products(n: int) -> Measured:
     """Policies on one matrix, and the matrix products alone."""
-    return Measured(*compare(advance(*games(1, n, POLICIES)), matrix_products(n)))
+    return Measured(compare(advance(*games(1, n, POLICIES)), matrix_products(n)))
 
 
 def against_its_products(solver: str, n: int, products: int, engine: str) -> Measured:
@@ -133,4 +133,4 @@ def against_its_products(solver: str, n: int, products: int, engine: str) -> Mea
         for _ in range(iterations * products):
             payoff @ policy
 
-    return Measured(*compare(play, multiply, besides=True, repeats=3))
+    return Measured(compare(play, multiply, besides=True, repeats=3))

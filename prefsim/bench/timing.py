@@ -34,10 +34,8 @@ Clock = Callable[[], float]
 class Measured(NamedTuple):
     """What a case found."""
 
-    ours: float
-    """Seconds a unit of work."""
-    baseline: float
-    """Seconds the baseline takes for it."""
+    seconds: list[float]
+    """Of a unit of work: ours, and the baseline's."""
     error: float | None = None
     """What must be as small as rounding: the largest difference from the baseline's answer, or the certificate of ours."""
 
@@ -74,28 +72,27 @@ def best_times(*jobs: Callable[[], Any], repeats: int = REPEATS, clock: Clock | 
 
 
 def compare(
-    ours: Work, baseline: Work, *, per: float = 1.0, besides: bool = False, repeats: int = REPEATS, clock: Clock | None = None
-) -> tuple[float, float]:
-    """Seconds a unit of two pieces of work, each done often enough to be timed.
+    *works: Work, per: float = 1.0, besides: bool = False, repeats: int = REPEATS, clock: Clock | None = None
+) -> list[float]:
+    """Seconds a unit of pieces of work, each done often enough to be timed.
 
     Parameters
     ----------
-    ours, baseline : callable
+    *works : callable
         Called with how often to do the work.
     per : float
-        Units in one piece of either.
+        Units in one piece of each.
     besides : bool
         Whether what a call costs besides is taken off, by timing twice the work as well.
     repeats, clock
         As in :func:`best_times`.
     """
     sizes = (1, 2) if besides else (1,)
-    works = (ours, baseline)
     counts = [_enough(work, sizes, clock) for work in works]
     jobs = [partial(work, size * count) for work, count in zip(works, counts, strict=True) for size in sizes]
-    least = _least(jobs, repeats, clock).reshape(2, len(sizes))
+    least = _least(jobs, repeats, clock).reshape(-1, len(sizes))
     each = (least[:, -1] - (least[:, 0] if besides else 0.0)) / counts / per
-    return max(float(each[0]), 0.0), max(float(each[1]), 1e-12)
+    return np.maximum(each, 1e-12).tolist()  # type: ignore[no-any-return]
 
 
 def _enough(work: Work, sizes: tuple[int, ...], clock: Clock | None) -> int:
