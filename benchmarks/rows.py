@@ -11,7 +11,7 @@ def with_bars(cases):
     """Parameters of a test, one for each case with a bar."""
     for case in cases:
         if bar(case) is not None:
-            reason = next(filter(None, map(missing, case.needs)), "")
+            reason = missing(case)
             marks = [pytest.mark.skip(reason=reason)] if reason else [pytest.mark.slow] * case.slow
             yield pytest.param(case, marks=marks, id=f"{case.name}, {case.problem}, {case.baseline}")
 

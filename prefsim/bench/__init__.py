@@ -61,13 +61,13 @@ class Timing(NamedTuple):
         verdict = f"{self.verdict}, bar {self.bar:.3g}" if self.bar is not None else ""
         cost = f"{self.nanoseconds:,.{1 if self.nanoseconds < 1000 else 0}f}"
         return (
-            f"{self.name:26} {self.problem:27} {self.engine:9} {cost:>14} {self.unit:10} "
+            f"{self.name:26} {self.problem:27} {self.engine:9} {cost:>14} {self.unit:14} "
             f"{self.ratio:10.3g} {self.baseline:23} {error:6} {verdict}"
         ).rstrip()
 
 
 HEADER = (
-    f"{'name':26} {'problem':27} {'engine':9} {'nanoseconds':>14} {'a':10} {'ratio':>10} {'to baseline':23} {'error':6} verdict"
+    f"{'name':26} {'problem':27} {'engine':9} {'nanoseconds':>14} {'a':14} {'ratio':>10} {'to baseline':23} {'error':6} verdict"
 )
 """Names of the columns of ``str(timing)``."""
 
@@ -115,7 +115,7 @@ def bench(names: Iterable[str] = (), engines: Iterable[str] = ENGINES, *, slow: 
     chosen = [case for case in cases() if case.engine in ("", *engines) and (slow or not case.slow)]
     left_out: set[tuple[str, str]] = set()
     for case in (case for name in names or known for case in chosen if case.name == name):
-        reason = next(filter(None, map(missing, case.needs)), "")
+        reason = missing(case)
         if not reason:
             timing = measure(case)
             if timing is not None:

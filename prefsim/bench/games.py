@@ -33,7 +33,7 @@ def cases(engines: Iterable[str]) -> Iterator[Case]:
         hand = partial(against_hand_fused, n)
         yield Case("egpo", f"one game, n = {n}", "numba", "iteration", HAND_FUSED, hand, ("hand_fused_games",))
         yield Case("egpo", f"one game, n = {n}", "numba", "iteration", NUMPY, partial(against_numpy, 1, n))
-    yield Case("egpo", "1000 games, n = 10", "numba", "iteration", NUMPY, partial(against_numpy, 1000, 10))
+    yield Case("egpo", "1000 games, n = 10", "numba", "game-iteration", NUMPY, partial(against_numpy, 1000, 10))
     for n in (256, 1024, 4096):
         products = partial(against_products, n)
         yield Case("egpo", f"{POLICIES} policies, n = {n}", "numba", "iteration", PRODUCTS, products, slow=n > 2000)

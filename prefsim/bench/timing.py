@@ -141,13 +141,15 @@ def use_threads(count: int) -> Iterator[None]:
             os.environ["PREFSIM_THREADS"] = before
 
 
-def missing(need: str) -> str:
-    """Why something that a baseline takes is not here, as the end of a sentence; empty if it is."""
-    if (SOURCES / f"{need}.py").is_file() or find_spec(need) is not None:
-        return ""
-    if need.startswith(("hand_fused", "peer")):
-        return f"{need}.py is in the folder benchmarks of prefsim's sources, not in what pip installs"
-    return f"the package {need} is not installed"
+def missing(case: Case) -> str:
+    """What a case takes that is not here, as the end of a sentence; empty if all is."""
+    for need in case.needs:
+        if (SOURCES / f"{need}.py").is_file() or find_spec(need) is not None:
+            continue
+        if need.startswith(("hand_fused", "peer")):
+            return f"{need}.py is in the folder benchmarks of prefsim's sources, not in what pip installs"
+        return f"the package {need} is not installed"
+    return ""
 
 
 @cache
