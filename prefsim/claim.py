@@ -222,10 +222,11 @@ def check(claim: Claim, budget: str = "fast") -> Verdict:
 
 
 def all_claims() -> dict[str, Claim]:
-    """Every registered claim by key."""
+    """Every registered claim by key, but for those whose file needs a package that is not installed."""
     found: dict[str, Claim] = {}
     for name in registry.keys("claims"):
-        for claim in registry.load("claims", name).CLAIMS:
+        module = registry.load("claims", name)
+        for claim in () if registry.lack(module) else module.CLAIMS:
             if claim.key in found:
                 raise ValueError(f"two claims have the key {claim.key!r}; rename one.")
             found[claim.key] = claim
@@ -239,8 +240,16 @@ def select(prefixes: Sequence[str]) -> list[Claim]:
         if not isinstance(prefix, str):
             raise TypeError(f"verify takes claims by key, like verify('egpo', 'ucb1'); got {prefix!r}.")
         if not any(key.startswith(prefix) for key in known):
+            refuse_lacking(prefix)
             raise registry.unknown(prefix, [*known, *{key.split(".")[0] for key in known}], "claim")
     return [claim for key, claim in sorted(known.items()) if not prefixes or key.startswith(tuple(prefixes))]
+
+
+def refuse_lacking(prefix: str) -> None:
+    """Raise ValueError if a claim whose key starts so exists, but not without a package that is not installed."""
+    for key, need in registry.lacking_claims().items():
+        if key.startswith(prefix):
+            raise ValueError(f"{key} {need}.")
 
 
 def verify(*keys: str, budget: str = "fast", progress: Callable[[Verdict], None] | None = None) -> Any:

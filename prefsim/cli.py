@@ -131,6 +131,7 @@ def show(
     if name in claims:
         pages.append(console.claim_page(claims[name]))
     if not pages:
+        claim.refuse_lacking(name)
         raise registry.unknown(name, [*registry.list_algorithms(), *registry.list_problems(), *claims], "name")
     for page in pages:
         console.show(*page)

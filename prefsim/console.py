@@ -68,7 +68,9 @@ def listing(what: str, entries: dict[str, str]) -> Group | Text:
 def listings(what: str) -> list[Group | Text]:
     """The tables of ``prefsim list``."""
     if what == "claims":
-        return [listing("Claims", registry.list_claims())]
+        lacking = registry.lacking_claims()
+        elsewhere = [listing("Claims that cannot be checked here", lacking)] if lacking else []
+        return [listing("Claims", registry.list_claims()), *elsewhere]
     if what == "problems":
         titles = {"games": "Preference games", "bandits": "Bandits"}
         named = {kind: {key: registry.summary(registry.load(kind, key)) for key in registry.keys(kind)} for kind in titles}

@@ -85,6 +85,8 @@ def check(kind: str, key: str, module: ModuleType) -> None:
     for name in [*needed, *(["State"] if stepping else [])]:
         if not hasattr(module, name):
             raise ValueError(f"{where} must define {name}; see docs/extending.md for a worked example.")
+    if isinstance(getattr(module, "NEEDS", ()), str):
+        raise ValueError(f"{where}: NEEDS is a tuple of packages; give ({module.NEEDS!r},).")
     if kind in ("games", "bandits") and not callable(getattr(module, key, None)):
         raise ValueError(f"{where} must define a function {key}(...) that builds the problem.")
     if kind == "bandits" and any(hasattr(module, name) for name in _ENVIRONMENT):

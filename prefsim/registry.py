@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, wraps
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,10 @@ from prefsim.reductions import over
 KINDS = ("games", "solvers", "bandits", "policies", "claims")
 _SINGULAR = {"games": "game", "solvers": "solver", "bandits": "bandit", "policies": "policy", "claims": "claim"}
 _added: list[Path] = []
+
+EXTRAS = {"torch": "prefsim[llm]", "transformers": "prefsim[llm]"}
+"""What brings a package that files may need; other packages come by their own name."""
+
 
 def add_path(directory: str | os.PathLike[str]) -> None:
     """Search `directory` (holding folders named like :data:`KINDS`) for further files.
@@ -292,6 +297,19 @@ def list_problems() -> dict[str, str]:
     return {key: summary(load(kind, key)) for kind in ("games", "bandits") for key in keys(kind)}
 
 
+def lack(module: ModuleType) -> str:
+    """What a file needs that is not installed, and how to get it, after a name; empty if nothing is missing."""
+    missing = next((package for package in getattr(module, "NEEDS", ()) if find_spec(package) is None), None)
+    return "" if missing is None else f"needs {missing}: pip install '{EXTRAS.get(missing, missing)}'"
+
+
 def list_claims() -> dict[str, str]:
-    """Every registered theorem by key, with its statement."""
-    return {claim.key: claim.statement for key in keys("claims") for claim in load("claims", key).CLAIMS}
+    """Every registered theorem that can be checked here by key, with its statement."""
+    modules = [load("claims", key) for key in keys("claims")]
+    return {claim.key: claim.statement for module in modules if not lack(module) for claim in module.CLAIMS}
+
+
+def lacking_claims() -> dict[str, str]:
+    """Every registered theorem that cannot be checked here by key, with what it needs."""
+    modules = [load("claims", key) for key in keys("claims")]
+    return {claim.key: lack(module) for module in modules if lack(module) for claim in module.CLAIMS}

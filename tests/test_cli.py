@@ -107,6 +107,24 @@ def test_list_shows_everything_and_one_kind_alone():
     assert " cyclic " in alone and " egpo " not in alone
 
 
+def test_claims_that_need_a_missing_package_are_said_to(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    here, elsewhere = call("list", "claims").stdout.split("Claims that cannot be checked here")
+    assert re.search(r"^ egpo\.", here, re.M) and not re.search(r"^ (llm|reinforce)\.", here, re.M)
+    for key in ("llm.one_step", "llm.sampled_tokens", "reinforce.backward"):
+        assert re.search(rf"^ {re.escape(key)} +needs torch: pip install 'prefsim\[llm\]'", elsewhere, re.M)
+    assert not any(key.startswith(("llm.", "reinforce.")) for key in (*ps.list_claims(), *all_claims()))
+    for command in (("verify", "llm"), ("show", "reinforce.backward")):
+        result = call(*command)
+        assert result.exit_code == 2 and "needs torch: pip install 'prefsim[llm]'" in result.output
+
+
+def test_listing_claims_imports_no_torch():
+    code = "import sys\nimport prefsim as ps\nps.list_claims()\nprint('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "False", result.stdout + result.stderr
+
+
 def test_show_gives_recursion_hyperparameters_andall_claims():
     page = call("show", "nash_md").stdout
     assert "log pi+ = log m + step * P(. > m)" in page

@@ -2,18 +2,18 @@
 
 All of it is derived; the sources are those of the methods. ``b`` is the policy that drew the responses, ``r0`` and ``r1`` are
 the false-positive and the false-negative rate of a verifier. These claims need the extra ``prefsim[llm]``, like the functions
-they are about, and are not listed without it.
+they are about.
 """
 
 from __future__ import annotations
-
-from importlib.util import find_spec
 
 import numpy as np
 
 from prefsim import ops
 from prefsim.claim import Claim, Control, Evidence
 from prefsim.claims import _instances as on
+
+NEEDS = ("torch",)
 
 NEAR = 0.005
 """Distance from its limit at which the gradient flow is stopped; responses outside the support leave it like 1/t."""
@@ -118,59 +118,55 @@ def _bnpo(budget: str, *, parameters: tuple[float, float] = (1.5, 1.5)) -> Evide
 _NOISY = "arXiv 2510.00915 for the correction; identity derived"
 
 CLAIMS = (
-    (
-        Claim(
-            "reinforce.asymre_limit",
-            "Gradient flow of AsymRE on logits ends at ((b (r - V) - kappa) / W)_+, W = E_b r - V, kappa >= 0 from the sum.",
-            "Arnal et al. (arXiv 2506.20520) for the objective; limit derived",
-            ("V below the mean reward E_b r", "full gradient flow, exact expectations"),
-            _asymre,
-            (
-                Control("the positive part is normalised by a factor instead of kappa", {"kappa": False}),
-                Control("the baseline lies closer to the mean than stated", {"closer": 0.5}),
-            ),
+    Claim(
+        "reinforce.asymre_limit",
+        "Gradient flow of AsymRE on logits ends at ((b (r - V) - kappa) / W)_+, W = E_b r - V, kappa >= 0 from the sum.",
+        "Arnal et al. (arXiv 2506.20520) for the objective; limit derived",
+        ("V below the mean reward E_b r", "full gradient flow, exact expectations"),
+        _asymre,
+        (
+            Control("the positive part is normalised by a factor instead of kappa", {"kappa": False}),
+            Control("the baseline lies closer to the mean than stated", {"closer": 0.5}),
         ),
-        Claim(
-            "reinforce.topr_share",
-            "With rewards +-1 less c, positives, a share p of responses, are p (1 - c) / (1 + c (1 - 2 p)) of the weight.",
-            "Le Roux et al. (arXiv 2503.14286); derived",
-            ("on policy, so that no ratio is clipped",),
-            _topr,
-            (Control("the baseline is left out", {"baseline": False}),),
-        ),
-        Claim(
-            "reinforce.backward",
-            "Backward-corrected rewards have conditional means 1 for correct and 0 for wrong responses.",
-            _NOISY,
-            ("known r0 and r1, r0 + r1 < 1",),
-            _backward,
-            (Control("the two rates are swapped", {"swapped": True}),),
-        ),
-        Claim(
-            "reinforce.forward",
-            "Forward weights have conditional means 0 for correct and -(1 - r0 - r1) for wrong responses.",
-            _NOISY,
-            ("known r1, r0 + r1 < 1",),
-            _forward,
-            (Control("r0 is taken for r1", {"swapped": True}),),
-        ),
-        Claim(
-            "reinforce.forward_gradient",
-            "On policy the expected gradient of forward weights is 1 - r0 - r1 times that of true rewards.",
-            _NOISY,
-            ("responses drawn from the policy itself",),
-            _forward_gradient,
-            (Control("responses drawn from another policy", {"on_policy": False}),),
-        ),
-        Claim(
-            "reinforce.bnpo_normaliser",
-            "BNPO's normaliser with parameters (3/2, 3/2) is sqrt(p (1 - p)) up to a constant, the scale of GRPO.",
-            "Xiao et al. (arXiv 2506.02864); derived",
-            ("rewards 0 and 1",),
-            _bnpo,
-            (Control("parameters (2, 2)", {"parameters": (2.0, 2.0)}),),
-        ),
-    )
-    if find_spec("torch")
-    else ()
+    ),
+    Claim(
+        "reinforce.topr_share",
+        "With rewards +-1 less c, positives, a share p of responses, are p (1 - c) / (1 + c (1 - 2 p)) of the weight.",
+        "Le Roux et al. (arXiv 2503.14286); derived",
+        ("on policy, so that no ratio is clipped",),
+        _topr,
+        (Control("the baseline is left out", {"baseline": False}),),
+    ),
+    Claim(
+        "reinforce.backward",
+        "Backward-corrected rewards have conditional means 1 for correct and 0 for wrong responses.",
+        _NOISY,
+        ("known r0 and r1, r0 + r1 < 1",),
+        _backward,
+        (Control("the two rates are swapped", {"swapped": True}),),
+    ),
+    Claim(
+        "reinforce.forward",
+        "Forward weights have conditional means 0 for correct and -(1 - r0 - r1) for wrong responses.",
+        _NOISY,
+        ("known r1, r0 + r1 < 1",),
+        _forward,
+        (Control("r0 is taken for r1", {"swapped": True}),),
+    ),
+    Claim(
+        "reinforce.forward_gradient",
+        "On policy the expected gradient of forward weights is 1 - r0 - r1 times that of true rewards.",
+        _NOISY,
+        ("responses drawn from the policy itself",),
+        _forward_gradient,
+        (Control("responses drawn from another policy", {"on_policy": False}),),
+    ),
+    Claim(
+        "reinforce.bnpo_normaliser",
+        "BNPO's normaliser with parameters (3/2, 3/2) is sqrt(p (1 - p)) up to a constant, the scale of GRPO.",
+        "Xiao et al. (arXiv 2506.02864); derived",
+        ("rewards 0 and 1",),
+        _bnpo,
+        (Control("parameters (2, 2)", {"parameters": (2.0, 2.0)}),),
+    ),
 )

@@ -8,6 +8,7 @@ from ladder import BETA, STEP, games
 from tiny import MODELS, PROMPTS, policy_of
 
 import prefsim as ps
+from prefsim.claims._ladder_mistakes import token_penalty
 from prefsim.llm import losses, matrix, train
 
 BAR = 1e-3
@@ -78,10 +79,5 @@ def test_length_normalised_log_probabilities_are_caught(monkeypatch):
 
 def test_token_local_penalty_is_caught(monkeypatch):
     """The token's own log-ratio alone; the loss goes down all the same."""
-
-    def local(lp, reference, gain, beta, weights, kl_gradient):
-        ratio = lp.detach() - reference
-        return -(weights[..., None] * (gain[..., None] - 0.5 - beta * ratio) * lp).sum((-1, -2))
-
-    monkeypatch.setattr(losses, "policy_gradient", local)
+    monkeypatch.setattr(losses, "policy_gradient", token_penalty)
     assert min(gaps("llama", "nash_md_pg")) > BAR
