@@ -57,7 +57,7 @@ def _ascent(budget: str, *, tied: float = 1.0, rate: float = 2.0, mistake: str =
     from prefsim.claims import _ladder
     from prefsim.claims._ladder_mistakes import MISTAKES
 
-    horizon = {"fast": 60, "paper": 300}[budget]
+    horizon = {"fast": 30, "paper": 300}[budget]
     game, rows = _ladder.games(_ladder.N), []
     cases: tuple[tuple[Any, dict[str, Any], dict[str, Any]], ...] = (
         (("nash_md_pg", {"step": 2.0, "mixture": 0.3}), {"kl_gradient": "reward_to_go"}, {"mixture": 0.3}),
