@@ -25,9 +25,9 @@ SOLVED = {"expectation": "exact", "inner_solver": "lbfgs", "inner": 300, "inner_
 
 
 def regressed() -> list[str]:
-    """Every registered solver that trains a policy by regression."""
-    known = registry.algorithms("solvers").items()
-    return [key for key, entry in known if not qualify.torch_complaint(entry.module)]
+    """Every registered solver whose iterations train a policy by regression."""
+    known = {key: entry.module for key, entry in registry.algorithms("solvers").items() if not hasattr(entry.module, "step")}
+    return [key for key, module in known.items() if not qualify.torch_complaint(module)]
 
 
 def pull(key: str) -> float:

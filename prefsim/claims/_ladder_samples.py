@@ -16,7 +16,7 @@ from torch import Tensor
 from prefsim.claims._instances import Floats
 from prefsim.claims._ladder import BETA, games
 from prefsim.game import PreferenceGame
-from prefsim.llm import Key, LogitsPolicy, Policy, PrefixPolicy, SamplingSpec, matrix
+from prefsim.llm import Judge, Key, LogitsPolicy, Policy, PrefixPolicy, SamplingSpec, matrix
 from prefsim.llm.methods import setup
 from prefsim.llm.train import Training
 
@@ -26,13 +26,11 @@ RARE = 25
 """Responses expected less often than this share a cell."""
 
 
-class _Table:
+class _Table(Judge):
     """A judge of one game for all prompts, asked without the checks and the memory that thousands of prompts make costly."""
 
-    def __init__(self, preference: Floats, names: Sequence[str]) -> None:
-        self.oracle, self.comparisons = matrix(preference, names=names), 0
-
     def gains(self, prompt: Any, a: Sequence[str], b: Sequence[str]) -> Tensor:
+        """As :meth:`Judge.gains`."""
         return self.oracle.win_matrix(0, a, b)
 
 
@@ -76,7 +74,7 @@ def moved(where: Stage, algorithm: Any, exact: bool = True, k: int = 2, m: int |
         # Exact win rates are the means of the coins.
         chosen = chosen._replace(switches=chosen.switches._replace(label="soft"))
     policy, before = where.policy, where.policy.read()[0]
-    judge: Any = _Table(where.game.preference[0], where.names)
+    judge = _Table(matrix(where.game.preference[0], names=where.names))
     run = Training(policy, list(range(len(before))), judge, chosen, BETA)
     run.configure(k, k if m is None else m, None, "exact" if exact else "sampled", 11, "llm")
     run.iterate(0)

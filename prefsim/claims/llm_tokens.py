@@ -46,7 +46,7 @@ def _frequencies(budget: str, *, temperature: float = 1.0, mistake: str = "") ->
     from prefsim.claims._ladder_mistakes import MISTAKES
     from prefsim.claims._ladder_samples import CURRENT, MIXED, frequencies
 
-    count = {"fast": 20_000, "paper": 100_000}[budget]
+    count = {"fast": 20_000, "paper": 50_000}[budget]
     cases = [(1.0, CURRENT), (0.7, MIXED), (0.7, CURRENT), (1.0, MIXED)][: {"fast": 2, "paper": 4}[budget]]
     with MISTAKES[mistake]():
         found = [frequencies(_policy("", 1, 1.0), CURRENT, count, prompt=PROMPT).max()]
