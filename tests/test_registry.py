@@ -308,7 +308,7 @@ def test_an_environment_is_a_file_and_theorems_keep_to_theirs(dropped):
         ("policies", POLICY.format(factor=1).replace("class State", "class Memory"), "must define State"),
         ("policies", "X = 1", "needs a docstring"),
         ("games", '"""A family without its function."""', r"must define a function broken\(...\)"),
-        ("claims", '"""A package by its letters."""\nCLAIMS, NEEDS = (), "torch"', r"NEEDS is a tuple of packages; give \('torch',\)"),
+        ("claims", '"""A package by its letters."""\nCLAIMS, NEEDS = (), "torch"', r"a tuple of packages; give \('torch',\)"),
     ],
 )
 def test_a_broken_file_is_refused_with_a_sentence(dropped, kind, text, sentence):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,17 @@ INVERSE = ("inpo", "dno", "gpo")
 """Algorithms whose step divides."""
 SOLVED = {"expectation": "exact", "inner_solver": "lbfgs", "inner": 300, "inner_tolerance": 1e-9, "record": [0]}
 """Settings that solve every step."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The arrays here are small: threads that wait for each other would take most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def regressed() -> list[str]:
@@ -85,6 +97,7 @@ def error(found: Floats, expected: Floats) -> float:
     return float(np.abs(np.exp(found) - np.exp(expected)).max())
 
 
+@one_thread()
 def trained(policy: Policy, oracle: Any, algorithm: Any, horizon: int, prompts: Sequence[int], **settings: Any) -> Floats:
     """Log-policies of a training run, shape (prompts, horizon + 1, n)."""
     found: list[Floats] = []

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from prefsim.claims._instances import Floats
-from prefsim.claims._ladder import BETA, games
+from prefsim.claims._ladder import BETA, games, one_thread
 from prefsim.game import PreferenceGame
 from prefsim.llm import Judge, Key, LogitsPolicy, Policy, PrefixPolicy, SamplingSpec, matrix
 from prefsim.llm.methods import setup
@@ -67,6 +67,7 @@ def stage(
     return Stage(policy, game, space.texts[0])
 
 
+@one_thread()
 def moved(where: Stage, algorithm: Any, exact: bool = True, k: int = 2, m: int | None = None, **settings: Any) -> Floats:
     """Changes of the tables by one iteration of a method, shape (prompts, entries); exact win rates for ``exact``."""
     chosen = setup(algorithm, BETA, settings)
@@ -94,6 +95,7 @@ def deviations(
     return away[some] / spread[some], float(np.linalg.norm(away) / np.linalg.norm(exact))
 
 
+@one_thread()
 def frequencies(
     sampled: Policy,
     spec: SamplingSpec,
