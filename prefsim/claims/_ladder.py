@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 
 def regressed() -> list[str]:
-    """Every registered solver whose iterations train a policy by regression."""
+    """Every registered solver with a target of its own that trains a policy by regression."""
     known = {key: entry.module for key, entry in registry.algorithms("solvers").items() if not hasattr(entry.module, "step")}
     return [key for key, module in known.items() if not qualify.torch_complaint(module)]
 

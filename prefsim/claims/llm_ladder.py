@@ -155,7 +155,7 @@ _DERIVED = "derived: the minimiser of L is the tabular step, whatever the measur
 CLAIMS = (
     Claim(
         "llm.tabular_iterates",
-        "Every qualifying solver: a gradient step a phase on logits, rate n/4 (c n/4 to the fixed point), is the tabular path.",
+        "A gradient step a phase on logits, rate n/4 (c n/4 to the fixed point), is the step of every solver with a target.",
         "derived (T1)",
         ("one logit a response", "plain gradient descent", "exact expectations, nu uniform"),
         _iterates,
