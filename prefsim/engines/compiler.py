@@ -27,7 +27,7 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from prefsim import bandit, noise, ops, reductions
-from prefsim.engines import numba_ops
+from prefsim.engines import lane_type, numba_ops
 
 
 class CompileError(TypeError):
@@ -150,7 +150,7 @@ def compile_runner(
     target : Target
         What the text is compiled for.
     """
-    modules = (noise, ops, sys.modules[loop.__module__], numba_ops, bandit, reductions)
+    modules = (noise, ops, sys.modules[loop.__module__], numba_ops, lane_type, bandit, reductions)
     sources = {module.__name__: inspect.getsource(module) for module in modules}
     constants: list[str] = []
     seen: set[FunctionType] = set()

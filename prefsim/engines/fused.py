@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from prefsim.engines.lane_type import WIDTH, spread
 from prefsim.engines.lanes import (
-    WIDTH,
     across,
     exponential,
     first_lanes,
@@ -26,7 +26,6 @@ from prefsim.engines.lanes import (
     larger,
     load,
     magnitude,
-    spread,
     store,
     weighted,
 )

@@ -1,85 +1,21 @@
-"""Eight doubles at a time, as one value of compiled code: arithmetic, loads, stores and a vectorised exponential.
+"""What games side by side need beside the arithmetic of lanes: loads, stores, sums and a vectorised exponential.
 
-LLVM turns such a value into whatever vectors the machine has. Plain loops over small arrays stay scalar instead, because
-the compiler cannot know that the arrays do not overlap, and Numba's ``np.exp`` is a scalar call in any case. Every
-operation acts lane by lane without contraction, so a lane holds the same bits whatever its neighbours are and whatever
-the machine's vectors.
+Numba's ``np.exp`` is a scalar call; :func:`exponential` is arithmetic, which LLVM puts into vectors.
 """
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic
 
-WIDTH = 8
-"""Lanes of a vector; arrays that are loaded from have rows padded to a multiple of it."""
+from prefsim.engines.lane_type import WIDTH, Lanes, lift, vector, where
 
-_VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
-_WORDS = ir.VectorType(ir.IntType(64), WIDTH)
-
-
-class Lanes(types.Type):
-    """Numba's type of eight doubles."""
-
-    def __init__(self) -> None:
-        super().__init__(name="Lanes")
-
-
-_lanes = Lanes()
-
-
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
-
-
-def _splat(builder: Any, number: Any) -> Any:
-    """The same double in every lane."""
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
-
-
-def _binary(instruction: str) -> Any:
-    @intrinsic
-    def apply(context, one, other):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-            kinds = zip(values, signature.args, strict=True)
-            vectors = [v if isinstance(kind, Lanes) else _splat(builder, v) for v, kind in kinds]
-            return getattr(builder, instruction)(*vectors)
-
-        return _lanes(one, other), generate
-
-    return apply
-
-
-def _define(symbol: Any, instruction: str) -> None:
-    """Give an operator its meaning on vectors, and on a vector and a double."""
-    apply = _binary(instruction)
-
-    @overload(symbol)
-    def _(one, other):  # type: ignore[no-untyped-def]
-        if isinstance(one, Lanes) or isinstance(other, Lanes):
-            return lambda one, other: apply(one, other)
-        return None
-
-
-_define(operator.add, "fadd")
-_define(operator.sub, "fsub")
-_define(operator.mul, "fmul")
-_define(operator.truediv, "fdiv")
-
-
-@intrinsic
-def spread(context, number):  # type: ignore[no-untyped-def]
-    """A double in every lane."""
-    return _lanes(types.float64), lambda context, builder, signature, values: _splat(builder, values[0])
+_VECTOR, _WORDS = vector(types.float64), vector(types.int64)
+_lanes = Lanes(types.float64)
 
 
 @intrinsic
@@ -121,7 +57,7 @@ def first_lanes(context, value, count):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         numbers = ir.Constant(_VECTOR, [float(lane) for lane in range(WIDTH)])
         count = builder.sitofp(values[1], ir.DoubleType())
-        inside = builder.fcmp_ordered("<", numbers, _splat(builder, count))
+        inside = builder.fcmp_ordered("<", numbers, lift(context, builder, count, types.float64, types.float64))
         return builder.select(inside, values[0], ir.Constant(_VECTOR, [-np.inf] * WIDTH))
 
     return _lanes(value, types.int64), generate
@@ -192,15 +128,6 @@ def _power_of_two(context, shifted):  # type: ignore[no-untyped-def]
     return _lanes(shifted), generate
 
 
-@intrinsic
-def _where_below(context, value, limit, then, otherwise):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        below = builder.fcmp_ordered("<", values[0], _splat(builder, values[1]))
-        return builder.select(below, values[2], values[3])
-
-    return _lanes(value, types.float64, then, otherwise), generate
-
-
 LOWEST = -708.0
 """Below this :func:`exponential` is 0; the exact value is under 1e-307."""
 
@@ -215,7 +142,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
 
     The first term left out is ``(ln 2 / 2)^13 / 13! = 1.7e-16``.
     """
-    inside = _where_below(x, LOWEST, spread(LOWEST), x)
+    inside = where(x < LOWEST, LOWEST, x)
     shifted = inside * _PER_LN2 + _ROUND
     k = shifted - _ROUND
     r = inside - k * _LN2_HIGH
@@ -232,7 +159,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
     value = value * r + 0.5
     value = value * r + 1.0
     value = value * r + 1.0
-    return _where_below(x, LOWEST, spread(0.0), value * _power_of_two(shifted))
+    return where(x < LOWEST, 0.0, value * _power_of_two(shifted))
 
 
 def padded(length: int) -> int:
