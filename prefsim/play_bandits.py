@@ -41,7 +41,10 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
     values = np.zeros((len(rules), *shape))
     with _progress(len(rules) * bandit.instances * experiment.runs, experiment.horizon) as progress:
         for a, (policy, hyper, kind) in enumerate(rules):
-            play = backend.play_bandit(policy, environment, counted, kind)
+            sharing = {}
+            if hasattr(backend, "group"):
+                sharing = {"group": backend.group(policy, environment, counted, kind, experiment.runs)}
+            play = backend.play_bandit(policy, environment, counted, kind, **sharing)
             for i in range(bandit.instances):
                 arguments = (hyper, _instance(bandit, i), problem, keys, i)
                 out = values[a, i]
@@ -52,7 +55,7 @@ def play(experiment: Experiment, engine: str) -> dict[str, Any]:
                 if engine == "reference":
                     work(0, experiment.runs, np.zeros(1, np.uint8))
                 else:
-                    backend.parallel(work, experiment.runs, progress)
+                    backend.parallel(work, experiment.runs, progress, **sharing)
     index = [measured.index(name) for name in wanted]
     variables: dict[str, Any] = {name: values[..., m] for name, m in zip(wanted, index, strict=True)}
     variables.update(_regret_theory(bandit, environment, rules, experiment, times))

@@ -13,6 +13,7 @@ from prefsim.bandit import Bandit, as_means
 from prefsim.ops import Array, bernoulli_kl, uniform
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 REWARDS = "bernoulli"
 METRICS = ("regret",)
 
@@ -45,7 +46,7 @@ def bernoulli(means: ArrayLike) -> Bandit:
 
 def feedback(truth, world, action, t, noise):
     """Reward of the played arm."""
-    return 1.0 if uniform(noise) < truth.means[action] else 0.0
+    return 1.0 * (uniform(noise) < truth.means[action])
 
 
 def regrets(truth, world, action, t, signal):

@@ -14,6 +14,7 @@ from prefsim.bandit import Bandit, as_means
 from prefsim.ops import Array, normal
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 REWARDS = "subgaussian"
 SETTING = "gaussian"
 METRICS = ("regret",)

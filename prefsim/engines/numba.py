@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from prefsim import bandit, noise
-from prefsim.engines import bandit_loop, reference
+from prefsim.engines import bandit_loop, lockstep, reference
 from prefsim.engines.compiler import ALLOCATING, CPU, OPTIONS, Target, as_floats, compile_runner, explained, literal
+from prefsim.engines.lockstep import group
 from prefsim.engines.numba_games import play_games
 from prefsim.engines.threads import parallel
 
-__all__ = ["parallel", "play_bandit", "play_games"]
+__all__ = ["group", "parallel", "play_bandit", "play_games"]
 
 _OWN_TEXT = (
     bandit_loop.desk, bandit_loop.report, bandit_loop.reveal_some, bandit_loop.reveal_all, bandit_loop.reveal_report,
@@ -77,38 +78,49 @@ def helpers(allocation: dict[str, str], names: dict[str, Any], target: Target) -
 
 
 @cache
-def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str) -> Any:
+def _bandit_runner(policy: ModuleType, environment: ModuleType, counted: bool, kind: str, together: bool) -> Any:
     names = {**bound_names(policy, environment, counted, kind), "desk": bandit_loop.desk}
-    fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), "np.zeros(known.features.shape)"]
+    features = "np.zeros(known.features.shape)"
+    each, runs, records = "", "first, last", "out"
+    if together:
+        names |= lockstep.NAMES
+        features = "known.features"  # which no such environment changes
+        # What the loop takes for a run is the first of a group.
+        each = f"    for run in range(first, last, {lockstep.WIDTH}):\n        if halt[0] != 0:\n            return\n    "
+        runs, records = "run, run + 1", "Records(out[run - first:], last - run)"
+    fresh = [*(f"known.{name}" for name in bandit.Problem._fields[:-1]), features]
     allocation = {
         "allocate(known)": f"State({_allocation(policy, names)})",
         "describe(known)": f"Problem({', '.join(fresh)})",
         "allocate_world(truth, known)": f"World({_allocation(environment, names)})" if "World" in names else "()",
     }
-    header = helpers(allocation, names, CPU)
+    header = (lockstep.HEADER if together else "") + helpers(allocation, names, CPU)
     worlds = ", ".join(f"world{k}" for k in range(len(environment.Truth._fields)))
     known = ", ".join(f"known{k}" for k in range(len(bandit.Problem._fields)))
     entry = (
-        f"def run(hyper, {worlds}, {known}, keys, instance, first, last, record, out, halt):\n"
+        f"def run(hyper, {worlds}, {known}, keys, instance, first, last, record, out, halt):\n{each}"
         f"    play_bandit({literal(policy.Hyper, 'hyper')}, Truth({worlds}), Problem({known}),\n"
-        "                keys, instance, first, last, record, out, halt)\n"
+        f"                keys, instance, {runs}, record, {records}, halt)\n"
     )
     options = ALLOCATING if getattr(policy, "ALLOCATES", False) else OPTIONS
     return compile_runner(bandit_loop.play_bandit, header, names, entry, options)
 
 
 def play_bandit(
-    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = ""
+    policy: ModuleType, environment: ModuleType, counted: bool = False, kind: str = "", group: int = 1
 ) -> Callable[..., None]:
-    """Compiled counterpart of :func:`prefsim.engines.reference.play_bandit`, same arguments."""
-    run = _bandit_runner(policy, environment, counted, kind or bandit.kinds(environment)[0])
+    """Compiled counterpart of :func:`prefsim.engines.reference.play_bandit`, same arguments; `group` runs side by side."""
+    run = _bandit_runner(policy, environment, counted, kind or bandit.kinds(environment)[0], group > 1)
+    advice = (
+        "Leave LOCKSTEP = True out unless act and learn, or feedback and regrets, do the same whatever they saw, with "
+        "arithmetic that lanes have"
+        if group > 1
+        else "Write init, act and learn with scalars, loops and branches; if they must make arrays (array methods such "
+        "as .max() do), say ALLOCATES = True in the file, which costs speed"
+    )
 
     def play(hyper: Any, truth: Any, known: bandit.Problem, *rest: Any) -> None:
-        with explained(
-            policy,
-            "Write init, act and learn with scalars, loops and branches; if they must make arrays (array methods such "
-            "as .max() do), say ALLOCATES = True in the file, which costs speed",
-        ):
+        with explained(policy, advice):
             run(as_floats(hyper), *truth, *known, *rest)
 
     return play

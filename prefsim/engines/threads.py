@@ -24,16 +24,22 @@ def threads() -> int:
 
 
 def parallel(
-    work: Callable[[int, int, NDArray[np.uint8]], None], count: int, progress: Callable[[int], None] | None = None
+    work: Callable[[int, int, NDArray[np.uint8]], None],
+    count: int,
+    progress: Callable[[int], None] | None = None,
+    group: int = 1,
 ) -> None:
     """Call ``work(first, last, halt)`` over ranges that cover ``0 .. count - 1``, on all threads.
 
+    No range but the last ends within a `group` of runs.
+
     The main thread only waits, so that an interrupt reaches it; it then sets ``halt[0]`` for the loops to see.
     """
-    workers = min(threads(), count)
+    groups = -(-count // group)
+    workers = min(threads(), groups)
     # Many ranges level out uneven runs and move the progress bar.
-    pieces = min(count, PIECES * workers)
-    edges = [count * i // pieces for i in range(pieces + 1)]
+    pieces = min(groups, PIECES * workers)
+    edges = [min(count, groups * i // pieces * group) for i in range(pieces + 1)]
     halt = np.zeros(1, np.uint8)
 
     def piece(i: int) -> None:

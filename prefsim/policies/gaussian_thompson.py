@@ -14,6 +14,7 @@ from prefsim.ops import argmax_random, normal
 from prefsim.policies._means import State, init, learn  # noqa: F401
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 SLOPE_COVERS = "gaussian"
 
 

@@ -23,6 +23,7 @@ from prefsim.policies._means import State, init  # noqa: F401
 from prefsim.policies._means import learn as count
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 ANYTIME = False
 BOUND_COVERS = "subgaussian"
 

@@ -18,6 +18,7 @@ import numpy as np
 from prefsim.policies._means import State, init, learn, widest  # noqa: F401
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 BOUND_COVERS = "unit"
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from prefsim.policies._means import State, init, learn, widest  # noqa: F401
 
 FEEDBACK = "bandit"
+LOCKSTEP = True
 BOUND_COVERS = "subgaussian"
 SLOPE_COVERS = "subgaussian"
 

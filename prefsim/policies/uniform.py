@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prefsim.ops import uniform
 
 FEEDBACK = ("bandit", "duel", "full", "entries")
+LOCKSTEP = True
 BOUND_COVERS = ("subgaussian", "heavy", "duel_average", "copeland", "borda")
 
 
