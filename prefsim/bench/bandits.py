@@ -12,9 +12,10 @@ import numpy as np
 import prefsim as ps
 from prefsim import noise, registry
 from prefsim.bandit import Bandit
-from prefsim.bench.bars import EVERY_PAIR, HAND_FUSED, KERNEL, ONE_THREAD, PYMAB, UNIFORM
+from prefsim.bench.bars import EVERY_PAIR, HAND_FUSED, KERNEL, ONE_BY_ONE, ONE_THREAD, PYMAB, UNIFORM
 from prefsim.bench.timing import Case, Measured, Work, again, compare, load, use_threads
-from prefsim.engines.numba import play_bandit
+from prefsim.engines.lane_type import WIDTH
+from prefsim.engines.numba import group, play_bandit
 
 ARMS, RUNS, HORIZON = 10, 200, 10_000
 MEANS = np.array([0.5] + [0.4] * (ARMS - 1))
@@ -26,6 +27,9 @@ FEW = 20
 
 SHAPES = ((10, 5), (50, 5), (10, 10), (50, 10))
 """Arms and dimensions of linear bandits."""
+
+SIDE_BY_SIDE = (("ucb1", 2), ("ucb1", 10), ("ucb1", 100), ("moss", 10), ("ucb_asymptotic", 10), ("gaussian_thompson", 10))
+"""Policies that play runs in lock-step, and how many arms."""
 
 DUELS = ("rucb", "double_thompson", "rmed1", "copeland_confidence_bound")
 
@@ -49,9 +53,12 @@ def cases(engines: Iterable[str]) -> Iterator[Case]:
                 yield Case(policy, what, "numba", "round", HAND_FUSED, measure, (module,))
     module = "hand_fused_double_thompson"
     yield Case("double_thompson", f"{ARMS} arms", "numba", "round", EVERY_PAIR, against_every_pair, (module,))
+    for policy, arms in SIDE_BY_SIDE:
+        measure = partial(against_one_by_one, policy, arms)
+        yield Case(policy, f"{arms} arms, {WIDTH} runs in lock-step", "numba", "round", ONE_BY_ONE, measure)
     for policy in ("ucb1", "exp3", "rucb"):
         measure = partial(against_kernel, policy)
-        yield Case(policy, f"{ARMS} arms, ps.run, {RUNS} runs", "numba", "round", KERNEL, measure)
+        yield Case(policy, f"{ARMS} arms, ps.run", "numba", "round", KERNEL, measure)
     yield Case("ucb1", f"{ARMS} arms, two threads", "numba", "round", ONE_THREAD, against_one_thread)
     for policy in PEERS:
         measure = partial(against_pymab, policy)
@@ -79,11 +86,11 @@ def linear(arms: int, dimension: int) -> Bandit:
     return ps.bandits.linear(vectors[1:], vectors[0])
 
 
-def engine_kernel(policy: str, bandit: Bandit) -> Work:
-    """So many runs by the engine's kernel; returns their final regrets."""
+def engine_kernel(policy: str, bandit: Bandit, together: int = 1) -> Work:
+    """So many runs by the engine's kernel, `together` side by side; returns their final regrets."""
     truth = type(bandit.truth)(*(field[0] for field in bandit.truth))
     entry = registry.algorithm("policies", policy)
-    play = play_bandit(entry.module, registry.load("bandits", bandit.environment))
+    play = play_bandit(entry.module, registry.load("bandits", bandit.environment), group=together)
     record = np.array([0, HORIZON])
 
     def work(runs: int) -> Any:
@@ -132,12 +139,23 @@ def against_every_pair() -> Measured:
     return Measured(compare(ours, theirs, per=HORIZON), float(error))
 
 
+def against_one_by_one(policy: str, arms: int) -> Measured:
+    """Runs in lock-step and the same runs one after the other, whose regrets must be the same."""
+    bandit = ps.bandits.bernoulli([0.5] + [0.4] * (arms - 1))
+    together, alone = (engine_kernel(policy, bandit, count) for count in (WIDTH, 1))
+    error = np.max(np.abs(together(FEW) - alone(FEW)))
+    calls = again(lambda: together(8 * WIDTH)), again(lambda: alone(8 * WIDTH))
+    return Measured(compare(*calls, per=8 * WIDTH * HORIZON), float(error))
+
+
 def against_kernel(policy: str) -> Measured:
     """A whole ``ps.run`` call and its kernel."""
-    bandit = problems(policy)[0][0]
-    kernel = engine_kernel(policy, bandit)
-    calls = again(whole(policy, bandit, RUNS)), again(lambda: kernel(RUNS))
-    return Measured(compare(*calls, per=RUNS * HORIZON))
+    bandit, rule = problems(policy)[0][0], registry.algorithm("policies", policy).module
+    kind = "duel" if policy in DUELS else "bandit"
+    together = group(rule, registry.load("bandits", bandit.environment), False, kind, RUNS)
+    kernel, runs = engine_kernel(policy, bandit, together), RUNS * together
+    calls = again(whole(policy, bandit, runs)), again(lambda: kernel(runs))
+    return Measured(compare(*calls, per=runs * HORIZON))
 
 
 def against_one_thread() -> Measured:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from prefsim.bench.timing import Case
 
 HAND_FUSED, EVERY_PAIR, KERNEL, ONE_THREAD = "hand-fused kernel", "every pair drawn", "its kernel", "one thread"
+ONE_BY_ONE = "one by one"
 UNIFORM, PYMAB = "uniform", "PyMAB"
 NUMPY, PRODUCTS = "NumPy loop", "matrix products"
 MINMAX, HIGHS, CONE, ALONE = "QuantEcon minmax", "HiGHS interior point", "cone program, Clarabel", "a call each"
@@ -32,6 +33,8 @@ BARS = (
     Bar("egpo", "*", HAND_FUSED, 1.2),
     Bar("*", "*", HAND_FUSED, 1.5),
     Bar("double_thompson", "*", EVERY_PAIR, 1 / 2, 4.0),
+    Bar("gaussian_thompson", "*", ONE_BY_ONE, 1 / 1.2, 0.0),
+    Bar("*", "*", ONE_BY_ONE, 1 / 2.5, 0.0),
     Bar("*", "*", KERNEL, 1.15),
     Bar("*", "*", ONE_THREAD, 1 / 1.8),
     Bar("egpo", "one game, n = 10", NUMPY, 1 / 30),
