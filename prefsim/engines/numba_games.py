@@ -6,16 +6,16 @@ Runners release the GIL and work on ranges of rows, so threads share the work an
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prefsim import feedback, noise, ops, trace
-from prefsim.engines import fused, game_loops, lanes, reference
-from prefsim.engines.compiler import ALLOCATING, INNER, as_floats, compile_runner, explained, literal
+from prefsim import trace
+from prefsim.engines import fused, fused_lanes, lanes, reference
+from prefsim.engines.compiler import as_floats, explained
+from prefsim.engines.game_runners import body_runner, fused_runner, step_runner
 from prefsim.engines.reference import EXACT
 from prefsim.engines.threads import parallel, threads
 
@@ -32,65 +32,8 @@ SCHEDULED = 32_768
 
 SOLVER_ADVICE = "Write the rule with prefsim.ops and arithmetic on log-policies, which mean the same on one row"
 
-_ORACLE = {"open_stream": noise.open_stream, "seek": noise.seek, "estimate": feedback.estimate}
-
-
-def _make_hyper(solver: ModuleType) -> str:
-    return f"@njit(forceinline=True, {INNER})\ndef make_hyper(hyper):\n    return {literal(solver.Hyper, 'hyper')}\n\n"
-
-
-@cache
-def _body_runner(solver: ModuleType) -> Any:
-    """Runner that calls a solver's own compiled functions, for rules that cannot be traced."""
-    memory = {name: getattr(solver, name) for name in game_loops.MEMORY if hasattr(solver, name)}
-    compute = [f"    new_{name} = log_normalize({name}(hyper, iterate, gain))\n" for name in memory]
-    store = [f"    iterate.{name}[:] = new_{name}\n" for name in memory]
-    header = (
-        f"{_make_hyper(solver)}@njit({INNER})\ndef remember(hyper, iterate, gain):\n{''.join(compute + store) or '    pass'}\n"
-    )
-    arguments = "hypers, beta, preference, bank, total, distance, oracle, start, stop, first, last"
-    entry = f"def run({arguments}):\n    play_game({arguments})\n"
-    names = {
-        "Hyper": solver.Hyper,
-        "Iterate": game_loops.Iterate,
-        "PHASES": getattr(solver, "PHASES", 1),
-        "opponent": solver.opponent,
-        "target": solver.target,
-        "win_rates": ops.win_rates,
-        "log_normalize": ops.log_normalize,
-        **_ORACLE,
-        **memory,
-    }
-    return compile_runner(game_loops.play_game, header, names, entry, ALLOCATING)
-
-
-@cache
-def _step_runner(solver: ModuleType) -> Any:
-    """Runner of a solver that gives ``step``."""
-    fields = solver.State._fields
-    header = (
-        f"{_make_hyper(solver)}"
-        f"@njit({INNER})\ndef unpack(bank):\n    return State({', '.join(f'bank[{k}]' for k in range(len(fields)))})\n\n"
-        f"@njit({INNER})\ndef pack(state, bank):\n"
-        + "".join(f"    new_{name} = state.{name}.copy()\n" for name in fields)
-        + "".join(f"    bank[{k}] = new_{name}\n" for k, name in enumerate(fields))
-    )
-    arguments = "hypers, beta, preference, reference, bank, total, distance, start, stop, first, last"
-    entry = f"def run({arguments}):\n    step_game({arguments})\n"
-    names = {"Hyper": solver.Hyper, "State": solver.State, "Game": game_loops.Game, "step": solver.step}
-    return compile_runner(game_loops.step_game, header, names, entry, ALLOCATING)
-
-
 _TABLES = "shape, opponent, anchor, slope, memory, known"
 _ROWS = f"{_TABLES}, payoff, which, bank, total, distance"
-
-
-@cache
-def _fused_runner(loop: Callable[..., None], arguments: str) -> Any:
-    """Runner of a loop of :mod:`prefsim.engines.fused`, the same for every rule that can be traced."""
-    names = {name: value for name, value in vars(fused).items() if name in loop.__code__.co_names}
-    names.pop("np", None)
-    return compile_runner(loop, "", names, f"def run({arguments}):\n    {loop.__name__}({arguments})\n")
 
 
 class BodyPlayer(reference.GamePlayer):
@@ -105,7 +48,7 @@ class BodyPlayer(reference.GamePlayer):
 
     def advance(self, stop: int) -> None:
         """Iterate up to iteration `stop`."""
-        run = _body_runner(self.solver)
+        run = body_runner(self.solver)
         state = (self._bank, self._total, self._distance, tuple(self.oracle), self.t, stop)
 
         def work(first: int, last: int) -> None:
@@ -177,8 +120,8 @@ class FusedPlayer(reference.GamePlayer):
     def _rows(self, tables: tuple[Any, ...], stop: int) -> None:
         given = (*tables, self._payoff, self._which, self._bank, self._total, self._distance)
         exact = self.oracle.kind == 0
-        rows = _fused_runner(fused.fuse_rows, f"{_ROWS}, oracle, start, stop, first, last")
-        many = _fused_runner(fused.fuse_lanes, f"{_ROWS}, start, stop, first, last") if exact else None
+        rows = fused_runner(fused.fuse_rows, f"{_ROWS}, oracle, start, stop, first, last")
+        many = fused_runner(fused_lanes.fuse_lanes, f"{_ROWS}, start, stop, first, last") if exact else None
 
         def work(first: int, last: int) -> None:
             if many and self._n <= SIDE_BY_SIDE and last - first > 1:
@@ -189,7 +132,7 @@ class FusedPlayer(reference.GamePlayer):
         _over_rows(work, self._bank, stop - self.t)
 
     def _product(self, tables: tuple[Any, ...], stop: int) -> None:
-        stage = _fused_runner(fused.fuse_stage, f"stage, phase, {_TABLES}, step, n, bank, total, distance, played, gain")
+        stage = fused_runner(fused.fuse_stage, f"stage, phase, {_TABLES}, step, n, bank, total, distance, played, gain")
         played, gain = np.zeros((len(self._bank), self._bank.shape[2])), np.zeros((len(self._bank), self._bank.shape[2]))
         groups = [np.flatnonzero(self._which == m) for m in range(len(self._payoff))]
         n = self._n
@@ -218,7 +161,7 @@ class StepPlayer(reference.StepPlayer):
 
     def advance(self, stop: int) -> None:
         """Iterate up to iteration `stop`."""
-        run = _step_runner(self.solver)
+        run = step_runner(self.solver)
 
         def work(first: int, last: int) -> None:
             with explained(self.solver, SOLVER_ADVICE):
