@@ -149,6 +149,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Root seed (default 0).")] = None,
     metrics: Annotated[str | None, typer.Option(help="What to measure, separated by commas, e.g. win_rate:uniform.")] = None,
     start: Annotated[str | None, typer.Option(help="First policy of a game: reference, random or [0.2, 0.8].")] = None,
+    precision: Annotated[str | None, typer.Option(help="Arithmetic of a game's iterates: float64 or float32.")] = None,
     engine: Annotated[str, typer.Option(help="auto, numba, reference; on a GPU cupy for games, cuda for bandits.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="File for the results, e.g. duel.nc.")] = None,
 ) -> None:
@@ -159,7 +160,7 @@ def run(
 
     if out is not None:
         results.check_writable(out)
-    given = {"horizon": horizon, "runs": runs, "seed": seed, "metrics": metrics, "start": start}
+    given = {"horizon": horizon, "runs": runs, "seed": seed, "metrics": metrics, "start": start, "precision": precision}
     chosen = {name: value for name, value in given.items() if value is not None}
     problem = {"preference": preference, "counts": counts or None, "set": settings or None, "beta": beta}
     asked = {name: value for name, value in problem.items() if value is not None}

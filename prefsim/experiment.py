@@ -19,6 +19,9 @@ from prefsim.feedback import Feedback
 from prefsim.game import PreferenceGame, as_log_policy
 from prefsim.problems import build_problem, describe_problem
 
+PRECISIONS = ("float64", "float32")
+"""Arithmetic of the iterates of preference games."""
+
 MOST_ROUNDS = 2**32 - 1
 """Rounds and runs are counted in 32-bit words of the random generator."""
 
@@ -135,6 +138,9 @@ class Experiment:
         ``"noisy:scale=0.1"`` (:class:`prefsim.Feedback`).
     name : str
         Part of the random streams' key: experiments of different names are independent.
+    precision : {"float64", "float32"}
+        Games only, with exact feedback: the arithmetic solvers iterate in, ``"float32"`` for rules that are affine in
+        log-policies. What is measured is measured in float64, of policies that are normalised in float64.
 
     Raises
     ------
@@ -152,6 +158,7 @@ class Experiment:
     start: Any = "reference"
     feedback: Any = "exact"
     name: str = ""
+    precision: str = "float64"
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
@@ -184,6 +191,22 @@ class Experiment:
                 raise ValueError("feedback is how solvers observe a game; a bandit's feedback is part of its environment.")
             if self.feedback.kind == "duels" and self.problem.transform != "probability":
                 raise ValueError("feedback='duels' observes wins and losses, whose mean is a probability, not log-odds.")
+
+        self._check_precision()
+
+    def _check_precision(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise registry.unknown(self.precision, PRECISIONS, "precision")
+        if self.precision != "float64":
+            if not isinstance(self.problem, PreferenceGame):
+                raise ValueError(
+                    f"precision={self.precision!r} is for preference games; bandits compute in float64, the default."
+                )
+            if self.feedback.kind != "exact":
+                raise ValueError(
+                    f"precision={self.precision!r} needs exact feedback: drawing {self.feedback.kind} estimates costs more "
+                    "than the arithmetic it would save; leave one of the two out."
+                )
 
     def _check_start(self) -> None:
         if isinstance(self.start, str):
@@ -228,6 +251,8 @@ class Experiment:
         }
         if self.feedback.kind != "exact":
             content["feedback"] = self.feedback._asdict()
+        if self.precision != "float64":
+            content["precision"] = self.precision
         if self.metrics is not None:
             content["metrics"] = list(self.metrics)
         if self.record is not None:

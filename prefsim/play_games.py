@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim import metrics as gauge
-from prefsim import noise, registry
+from prefsim import noise, ops, registry, trace
 from prefsim.engines import load_engine
 from prefsim.experiment import Experiment, Spec
 from prefsim.feedback import KINDS, Oracle
@@ -50,17 +50,19 @@ def play(experiment: Experiment, engine: str) -> tuple[dict[str, Any], list[list
     variables = {name: np.empty(shape if name != "policy" else (*shape, game.n)) for name in wanted}
     average = any(one.average for one in asked.values())
     players = start_players(experiment, engine, game, rules, start, average=average, distance=gauge.DISTANCE in wanted)
+    # Logarithms of policies in single precision are of policies that sum to 1 up to 1e-7, which every metric would see.
+    measurable = _renormalised if experiment.precision == "float32" else np.asanyarray
     diverged: dict[str, int] = {}
     # All solvers together, a record time after the other, so that they can be held against each other.
     for k, t in enumerate(times):
         iterates = []
         for spec, player in zip(experiment.algorithms, players, strict=True):
             player.advance(int(t))
-            iterates.append(player.current)
+            iterates.append(measurable(player.current))
             if spec.label not in diverged and np.isnan(iterates[-1]).any():
                 diverged[spec.label] = int(t)
         with np.errstate(divide="ignore", invalid="ignore" if diverged else "warn"):
-            means = [np.log(player.total / t) if average and t > 0 else start for player in players]
+            means = [measurable(np.log(player.total / t)) if average and t > 0 else start for player in players]
             for name, (a, player) in itertools.product(wanted, enumerate(players)):
                 if name in measures:
                     policies = means if asked[name].average else iterates
@@ -106,16 +108,34 @@ def start_players(
     """An engine's player of every rule at its start, refused where a rule cannot work from the feedback."""
     key = noise.stream_key(experiment.seed, experiment.name, "feedback")
     oracle = Oracle(KINDS.index(experiment.feedback.kind), experiment.feedback.samples, experiment.feedback.scale, *key)
-    for spec, (solver, _) in zip(experiment.algorithms, rules, strict=True):
+    for spec, (solver, hypers) in zip(experiment.algorithms, rules, strict=True):
         if oracle.kind != 0 and hasattr(solver, "step"):
             raise ValueError(
                 f"{spec.label} computes its own step from the whole game and cannot work from "
                 f"{experiment.feedback.kind} feedback; leave it out, or use exact feedback."
             )
+        if experiment.precision != "float64":
+            _check_affine(spec.label, solver, hypers, game)
     one = game.payoff[:1] if game.payoff.strides[0] == 0 else game.payoff  # a matrix that games share stays one
     preference = np.broadcast_to(0.5 + one, game.payoff.shape)
     arrays = (np.array(game.beta), preference, np.array(game.log_reference), start, average)
-    return load_engine(engine).play_games(rules, *arrays, oracle=oracle, distance=distance)
+    options = {} if experiment.precision == "float64" else {"precision": experiment.precision}
+    return load_engine(engine).play_games(rules, *arrays, oracle=oracle, distance=distance, **options)
+
+
+def _check_affine(label: str, solver: Any, hypers: list[Any], game: PreferenceGame) -> None:
+    """Refuse single precision to rules with thresholds, roots and loops of their own, which were written for double."""
+    try:
+        trace.trace(solver, trace.columns(hypers), np.array(game.beta), np.arange(1))
+    except trace.Untraceable:
+        raise ValueError(
+            f"{label} cannot run with precision='float32', which is for rules that are affine in log-policies and gain; "
+            "leave it out, or leave precision out."
+        ) from None
+
+
+def _renormalised(log_policy: NDArray[Any]) -> NDArray[np.float64]:
+    return ops.log_normalize(log_policy.astype(np.float64))
 
 
 def _opponent(experiment: Experiment, name: str) -> tuple[str, int]:

@@ -88,6 +88,7 @@ def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]
         "experiment": content,
         "seed": experiment.seed,
         "engine": engine,
+        "precision": experiment.precision,
         "steps": steps,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",
         "packages": {name: package_version(name) for name in PACKAGES},

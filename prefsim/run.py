@@ -41,8 +41,9 @@ def run(
         ``"auto"`` compiles; on an NVIDIA GPU, ``"cupy"`` plays preference games and ``"cuda"`` bandits. All engines give the
         same numbers.
     **settings
-        ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback`` and ``name`` of
-        :class:`prefsim.Experiment`.
+        ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback``, ``name`` and ``precision`` of
+        :class:`prefsim.Experiment`. ``precision="float32"`` iterates games in single precision, about twice as fast on
+        many policies, to a gap of some 1e-7 where ``beta = 0``; what is measured is computed in float64 all the same.
 
     Returns
     -------

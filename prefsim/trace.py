@@ -94,6 +94,12 @@ class Coefficients(NamedTuple):
     1 if the rule moves it at all; shape (iterations, instances, 3, policies + 2)."""
 
 
+def columns(hypers: list[Any]) -> Any:
+    """Hyperparameters of some instances as one tuple: numbers where all agree, else arrays of shape (instances,)."""
+    merged = (values[0] if all(v == values[0] for v in values) else np.array(values) for values in zip(*hypers, strict=True))
+    return type(hypers[0])(*merged)
+
+
 def trace(solver: ModuleType, hyper: Any, beta: NDArray[np.float64], times: NDArray[Any]) -> tuple[Coefficients, bool]:
     """Read off the coefficients of some iterations and whether they depend on the iteration.
 

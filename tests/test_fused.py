@@ -8,7 +8,6 @@ import prefsim as ps
 from prefsim import registry
 from prefsim.engines import lanes
 from prefsim.engines import numba_games as compiled
-from prefsim.engines.compiler import register
 
 SOLVERS = [("egpo", {"step": 0.3}), ("nash_md", {"step": 0.2}), ("omwu", {}), ("inpo", {}), ("mmd", {})]
 METRICS = ["policy", "distance", "average_duality_gap"]
@@ -16,12 +15,8 @@ METRICS = ["policy", "distance", "average_duality_gap"]
 
 @njit(error_model="numpy")
 def exponentials(values, out):
-    for group in range(len(values) // lanes.WIDTH):
-        lanes.store(out, group, exponential(lanes.load(values, group)))
-
-
-register(lanes.exponential)
-exponential = lanes.exponential
+    for group in range(len(values) // lanes.lanes_of(values)):
+        lanes.store(out, group, lanes.exponential(lanes.load(values, group)))
 
 
 def test_the_exponential_is_right_to_rounding():

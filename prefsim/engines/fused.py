@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefsim.engines.lane_type import WIDTH, spread
-from prefsim.engines.lanes import across, exponential, first_lanes, highest, larger, load, store
+from prefsim.engines.lanes import across, exponential, first_lanes, highest, lanes_of, larger, load, spread_like, store
 from prefsim.feedback import estimate
 from prefsim.noise import open_stream, seek
 
@@ -35,7 +34,7 @@ PLANES = 9
 def mix(weights, entry, named, blocks, out, place):
     """Sum of the named log-policies of a row, weighted by a row of a table, into vector `place` of `out`."""
     for b in range(blocks):
-        store(out, place * blocks + b, spread(0.0))
+        store(out, place * blocks + b, 0.0)
     for k in range(NAMED):
         weight = weights[entry, k]
         if weight != 0.0:
@@ -46,12 +45,12 @@ def mix(weights, entry, named, blocks, out, place):
 def soften(values, place, blocks, n, weights, target):
     """Normalise vector `place` of `values` in place, a log-policy; its probabilities go to vector `target` of `weights`."""
     last = place * blocks + blocks - 1
-    store(values, last, first_lanes(load(values, last), n - (blocks - 1) * WIDTH))
-    tops = spread(-np.inf)
+    store(values, last, first_lanes(load(values, last), n - (blocks - 1) * lanes_of(values)))
+    tops = spread_like(values, -np.inf)
     for b in range(blocks):
         tops = larger(load(values, place * blocks + b), tops)
     top = highest(tops)
-    masses = spread(0.0)
+    masses = spread_like(values, 0.0)
     for b in range(blocks):
         below = load(values, place * blocks + b) - top
         store(values, place * blocks + b, below)
@@ -80,7 +79,7 @@ def choose(opponent, known, entry, named, blocks, n, scratch, played, row):
 def win(payoff, blocks, n, played, gain):
     """Gain ``A q`` of one game, into row 0 of `gain`: four rows of the matrix at a time, read along memory."""
     for b in range(blocks):
-        store(gain, b, spread(0.0))
+        store(gain, b, 0.0)
     j = 0
     while j + 4 <= n:
         q0, q1, q2, q3 = played[0, j], played[0, j + 1], played[0, j + 2], played[0, j + 3]
@@ -141,11 +140,11 @@ def fuse_rows(
     """Advance rows ``first .. last - 1`` from iteration `start` to `stop`, a row at a time."""
     iterations, instances, phases, moved = shape
     n, width = payoff.shape[1:]
-    blocks = width // WIDTH
+    blocks = width // lanes_of(bank)
     runs = len(bank) // instances
     kind, samples, scale, key0, key1 = oracle
-    scratch, spare = np.empty((moved, width)), np.empty((1, width))
-    played, gain = np.empty((1, width)), np.zeros((1, width))
+    scratch, spare = np.empty((moved, width), bank.dtype), np.empty((1, width), bank.dtype)
+    played, gain = np.empty((1, width), bank.dtype), np.zeros((1, width), bank.dtype)
     for row in range(first, last):
         i = row // runs
         named, matrix = bank[row], payoff[which[row]]
@@ -171,9 +170,9 @@ def fuse_stage(stage, phase, shape, opponent, anchor, slope, memory, known, step
     """
     iterations, instances, phases, moved = shape
     width = bank.shape[2]
-    blocks = width // WIDTH
+    blocks = width // lanes_of(bank)
     runs = len(bank) // instances
-    scratch, spare = np.empty((moved, width)), np.empty((1, width))
+    scratch, spare = np.empty((moved, width), bank.dtype), np.empty((1, width), bank.dtype)
     for row in range(len(bank)):
         i = row // runs
         entry = step * instances + i if iterations > 1 else i

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from prefsim.engines.fused import ARRIVED, CURRENT, HALF, MEMORIES, NAMED, PLANES, PLAYED_NOW, PREVIOUS
-from prefsim.engines.lane_type import WIDTH, spread
-from prefsim.engines.lanes import exponential, larger, load, magnitude, store, weighted
+from prefsim.engines.lanes import exponential, lanes_of, larger, load, spread_like, store, weighted
 
 
 def mix_lanes(weights, terms, first, named, n, out, place):
     """:func:`mix` of eight games: `weights` (policies, lanes) from row `first`, of which `terms` (a count first) are not 0."""
     for y in range(n):
-        total = spread(0.0)
+        total = spread_like(named, 0.0)
         for term in range(1, 1 + terms[first]):
             k = terms[first + term]
             total = total + weighted(load(weights, first + k), load(named, k * n + y))
@@ -21,23 +20,28 @@ def mix_lanes(weights, terms, first, named, n, out, place):
 
 def soften_lanes(values, place, n, weights, target, parts, logs):
     """:func:`soften` of eight games, summed in the order of a single one."""
-    tops = spread(-np.inf)
+    tops = spread_like(values, -np.inf)
     for y in range(n):
         tops = larger(load(values, place * n + y), tops)
-    for part in range(WIDTH):
-        store(parts, part, spread(0.0))
+    width = lanes_of(values)
+    for part in range(width):
+        store(parts, part, 0.0)
     for y in range(n):
         below = load(values, place * n + y) - tops
         store(values, place * n + y, below)
         mass = exponential(below)
         store(weights, target * n + y, mass)
-        store(parts, y % WIDTH, load(parts, y % WIDTH) + mass)
-    even = (load(parts, 0) + load(parts, 4)) + (load(parts, 2) + load(parts, 6))
-    total = even + ((load(parts, 1) + load(parts, 5)) + (load(parts, 3) + load(parts, 7)))
+        store(parts, y % width, load(parts, y % width) + mass)
+    half = width // 2
+    while half > 0:
+        for part in range(half):
+            store(parts, part, load(parts, part) + load(parts, part + half))
+        half //= 2
+    total = load(parts, 0)
     store(logs, 0, total)
-    for lane in range(WIDTH):
+    for lane in range(width):
         logs[lane] = np.log(logs[lane])
-    shift, scale = load(logs, 0), spread(1.0) / total
+    shift, scale = load(logs, 0), 1.0 / total
     for y in range(n):
         store(values, place * n + y, load(values, place * n + y) - shift)
         store(weights, target * n + y, load(weights, target * n + y) * scale)
@@ -46,7 +50,7 @@ def soften_lanes(values, place, n, weights, target, parts, logs):
 def win_lanes(payoff, n, played, source, gain):
     """:func:`win` of eight games; `payoff` (n x n, lanes) holds the rows of ``A``."""
     for y in range(n):
-        total = spread(0.0)
+        total = spread_like(payoff, 0.0)
         for j in range(n):
             total = total + load(payoff, y * n + j) * load(played, source * n + j)
         store(gain, y, total)
@@ -59,7 +63,7 @@ def gather(table, entry, stride, rows, runs, out, terms):
         count = 0
         for k in range(numbers):
             some = False
-            for lane in range(WIDTH):
+            for lane in range(len(rows)):
                 out[e * numbers + k, lane] = table[entry + rows[lane] // runs * stride + e, k]
                 some = some or out[e * numbers + k, lane] != 0.0
             if some and k < NAMED:
@@ -88,19 +92,20 @@ def fuse_lanes(
     iterations, instances, phases, moved = shape
     n = payoff.shape[1]
     runs = len(bank) // instances
-    matrix, named = np.empty((n * n, WIDTH)), np.empty((PLANES * n, WIDTH))
-    scratch, played, gain = np.empty((moved * n, WIDTH)), np.empty((n, WIDTH)), np.zeros((n, WIDTH))
-    opponents, anchors = np.empty((phases * NAMED, WIDTH)), np.empty((phases * NAMED, WIDTH))
-    slopes, memories = np.empty((phases, WIDTH)), np.empty((moved * (NAMED + 2), WIDTH))
+    dtype, width = bank.dtype, lanes_of(bank)
+    matrix, named = np.empty((n * n, width), dtype), np.empty((PLANES * n, width), dtype)
+    scratch, played = np.empty((moved * n, width), dtype), np.empty((n, width), dtype)
+    opponents, anchors = np.empty((phases * NAMED, width), dtype), np.empty((phases * NAMED, width), dtype)
+    slopes, memories = np.empty((phases, width), dtype), np.empty((moved * (NAMED + 2), width), dtype)
+    gain, parts, logs = np.zeros((n, width), dtype), np.empty((width, width), dtype), np.empty(width, dtype)
     mixed, moves = np.empty(phases * NAMED + 1, np.int64), np.empty(phases * NAMED + 1, np.int64)
-    keeps = np.empty(moved * (NAMED + 2) + 1, np.int64)
-    logs, parts, rows = np.empty(WIDTH), np.empty((WIDTH, WIDTH)), np.empty(WIDTH, np.int64)
+    keeps, rows = np.empty(moved * (NAMED + 2) + 1, np.int64), np.empty(width, np.int64)
     row = first
     while row < last:
         count = 1
-        while row + count < last and count < WIDTH and alike(known, shape, (row + count) // runs, row // runs):
+        while row + count < last and count < width and alike(known, shape, (row + count) // runs, row // runs):
             count += 1
-        for lane in range(WIDTH):
+        for lane in range(width):
             rows[lane] = row + min(lane, count - 1)
             for plane in range(PLANES):
                 for y in range(n):
@@ -115,7 +120,7 @@ def fuse_lanes(
                 gather(anchor, entry * phases, phases, rows, runs, anchors, moves)
                 gather(memory, entry * moved, moved, rows, runs, memories, keeps)
                 for phase in range(phases):
-                    for lane in range(WIDTH):
+                    for lane in range(width):
                         slopes[phase, lane] = slope[(entry + rows[lane] // runs) * phases + phase]
             if len(total) > 0:
                 for lane in range(count):
@@ -146,12 +151,11 @@ def fuse_lanes(
                     for y in range(n):
                         store(named, (MEMORIES + m) * n + y, load(scratch, m * n + y))
             if len(distance) > 0:
-                length = spread(0.0)
-                for y in range(n):
-                    length = length + magnitude(load(named, ARRIVED * n + y) - load(named, PLAYED_NOW * n + y))
-                store(logs, 0, length)
                 for lane in range(count):
-                    distance[rows[lane]] += logs[lane]
+                    length = 0.0
+                    for y in range(n):
+                        length += abs(named[ARRIVED * n + y, lane] - named[PLAYED_NOW * n + y, lane])
+                    distance[rows[lane]] += length
             for y in range(n):
                 store(named, PREVIOUS * n + y, load(named, CURRENT * n + y))
                 store(named, CURRENT * n + y, load(named, HALF * n + y))

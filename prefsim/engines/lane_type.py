@@ -1,4 +1,4 @@
-"""Eight numbers of one kind as one value of compiled code, with the arithmetic of one number.
+"""Eight numbers of one kind as one value of compiled code, with the arithmetic of one number; or sixteen of single precision.
 
 LLVM turns such a value into whatever vectors the machine has. Plain loops over small arrays stay scalar instead, because
 the compiler cannot know that the arrays do not overlap, and most calls are scalar in any case. Every operation acts lane
@@ -19,18 +19,25 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 WIDTH = 8
-"""Lanes of a vector."""
+"""Lanes of a vector of 64-bit words; one of ``float32`` has twice as many, and takes nothing but arithmetic."""
 
 ELEMENTS = (types.float64, types.int64, types.uint64, types.boolean)
-"""What a lane may hold; anything else has no lanes, and what needs them does not compile."""
+"""What a lane may hold besides; anything else has no lanes, and what needs them does not compile."""
+
+FLOATS = (types.float64, types.float32)
 
 
 class Lanes(types.Type):
-    """Numba's type of eight numbers, of a kind among ``ELEMENTS``."""
+    """Numba's type of a vector of numbers, of a kind among ``ELEMENTS`` or ``FLOATS``."""
 
     def __init__(self, element: Any) -> None:
         self.element = element
         super().__init__(name=f"Lanes({element})")
+
+    @property
+    def width(self) -> int:
+        """How many numbers."""
+        return int(vector(self.element).count)
 
 
 @register_model(Lanes)
@@ -44,7 +51,9 @@ NUMBERS = (Lanes, types.Number, types.Boolean)
 
 
 def vector(element: Any) -> Any:
-    """LLVM's type of eight numbers."""
+    """LLVM's type of a vector of numbers."""
+    if element == types.float32:
+        return ir.VectorType(ir.FloatType(), 2 * WIDTH)
     number = ir.DoubleType() if element == types.float64 else ir.IntType(1 if element == types.boolean else 64)
     return ir.VectorType(number, WIDTH)
 
@@ -60,7 +69,8 @@ def lift(context: Any, builder: Any, value: Any, kind: Any, element: Any) -> Any
     if not isinstance(kind, Lanes):
         empty = ir.Constant(lanes, ir.Undefined)
         first = builder.insert_element(empty, context.cast(builder, value, kind, element), constant(0))
-        return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), [0] * lanes.count)
+        return builder.shuffle_vector(first, empty, zeros)
     if value.type == lanes:
         return value
     if element != types.float64:
@@ -69,7 +79,13 @@ def lift(context: Any, builder: Any, value: Any, kind: Any, element: Any) -> Any
 
 
 def common(one: Any, other: Any) -> Any:
-    """What two operands are turned into, as Numba does it with numbers; None if lanes cannot hold that."""
+    """What two operands are turned into, as Numba does it with numbers; None if lanes cannot hold that.
+
+    A number that meets lanes of single precision is rounded, or every constant in the text would make them double.
+    """
+    lanes = {kind.element for kind in (one, other) if isinstance(kind, Lanes)}
+    if types.float32 in lanes:
+        return types.float32 if len(lanes) == 1 else None
     elements = [kind.element if isinstance(kind, Lanes) else types.unliteral(kind) for kind in (one, other)]
     if elements[0] == elements[1]:
         return elements[0] if elements[0] in ELEMENTS else None
@@ -120,12 +136,18 @@ def _arithmetic(one: Any, other: Any) -> Any:
 
 
 def _divided(one: Any, other: Any) -> Any:
-    return types.float64
+    element = common(one, other)
+    return element if element in FLOATS else element and types.float64
+
+
+def _compared(one: Any, other: Any) -> Any:
+    element = common(one, other)
+    return None if element == types.float32 else element
 
 
 def _bits(one: Any, other: Any) -> Any:
     element = common(one, other)
-    return None if element == types.float64 else element
+    return None if element in FLOATS else element
 
 
 def _words(one: Any, other: Any) -> Any:
@@ -134,8 +156,8 @@ def _words(one: Any, other: Any) -> Any:
 
 
 def _instruction(floating: str, whole: str = "") -> Any:
-    """LLVM's instruction for doubles and the one for integers."""
-    return lambda builder, element, *values: getattr(builder, floating if element == types.float64 else whole)(*values)
+    """LLVM's instruction for floating point and the one for integers."""
+    return lambda builder, element, *values: getattr(builder, floating if element in FLOATS else whole)(*values)
 
 
 def _compare(sign: str) -> Any:
@@ -161,9 +183,13 @@ for _name in ("and_", "or_", "xor"):
 for _name, _whole in {"lshift": "shl", "rshift": "lshr"}.items():
     _operation((getattr(operator, _name),), _words, _instruction("", _whole))
 for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}.items():
-    _operation((getattr(operator, _name),), common, _compare(_sign), TRUTHS)
-_operation((max,), _arithmetic, _extreme(">"))
-_operation((min,), _arithmetic, _extreme("<"))
+    _operation((getattr(operator, _name),), _compared, _compare(_sign), TRUTHS)
+_operation((max,), _compared, _extreme(">"))
+_operation((min,), _compared, _extreme("<"))
+
+
+def _as(element: Any) -> Any:
+    return lambda value: None if value.element == types.float32 else Lanes(element)
 
 
 def _convert(function: Any, element: Any) -> None:
@@ -173,7 +199,7 @@ def _convert(function: Any, element: Any) -> None:
             return builder.fptosi(values[0], vector(element))
         return lift(context, builder, values[0], kind, element)
 
-    define((function,), ((Lanes,),), lambda value: Lanes(element), lower)
+    define((function,), ((Lanes,),), _as(element), lower)
 
 
 _convert(float, types.float64)
@@ -202,9 +228,9 @@ def _lower_sqrt(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.call(builder.module.declare_intrinsic(f"llvm.sqrt.v{WIDTH}f64", fnty=kind), [lanes])
 
 
-define((math.sqrt,), ((Lanes,),), lambda value: Lanes(types.float64), _lower_sqrt)
+define((math.sqrt,), ((Lanes,),), _as(types.float64), _lower_sqrt)
 for _name in ("log", "exp", "cos", "sin"):
-    define((getattr(math, _name),), ((Lanes,),), lambda value: Lanes(types.float64), _lower_function(_name))
+    define((getattr(math, _name),), ((Lanes,),), _as(types.float64), _lower_function(_name))
 
 
 @intrinsic

@@ -62,8 +62,8 @@ class BodyPlayer(reference.GamePlayer):
 class FusedPlayer(reference.GamePlayer):
     """Counterpart of :class:`prefsim.engines.reference.GamePlayer` fed with the rule's coefficients.
 
-    Small games are played eight side by side; many policies on one large matrix (runs of a game, or games of a batch that
-    share it) as one matrix product an iteration; other games a row at a time.
+    Small games are played eight side by side (sixteen in float32); many policies on one large matrix (runs of a game, or
+    games of a batch that share it) as one matrix product an iteration; other games a row at a time.
 
     Parameters
     ----------
@@ -78,32 +78,32 @@ class FusedPlayer(reference.GamePlayer):
     """
 
     def __init__(  # type: ignore[no-untyped-def]
-        self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, distance=False, copies=1
+        self, solver, hypers, beta, preference, reference, start, average, oracle=EXACT, *, copies=1, **options
     ):
-        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, distance=distance)
-        self._beta = beta
+        super().__init__(solver, hypers, beta, preference, reference, start, average, oracle, **options)
+        precision = options.get("precision", "float64")
+        self._columns, self._beta, self._precision = trace.columns(hypers), beta, precision
         self._table, self._scheduled = self._trace(0, 1)
         shared = len(preference) > 1 and preference.strides[0] == 0
-        self._payoff = lanes.pad((preference[:1] if shared else preference) - 0.5)
-        games = np.zeros(len(preference), int) if shared else np.arange(len(preference))
-        self._which = np.tile(np.repeat(games, start.shape[1]), copies)
+        self._payoff = lanes.pad(((preference[:1] if shared else preference) - 0.5).astype(precision, copy=False))
+        played = np.zeros(len(preference), int) if shared else np.arange(len(preference))
+        self._which = np.tile(np.repeat(played, start.shape[1]), copies)
         self._n = start.shape[2]
-        probabilities = np.exp(start)
+        probabilities = np.exp(start).astype(precision, copy=False)
         self._bank = lanes.pad(_lay_out([*self.policies.values(), probabilities, probabilities]))
         named = self._bank[:, : fused.NAMED, : self._n]
         self.policies = dict(zip(self.policies, _views(named, start.shape), strict=True))
         self._total, self._distance = _sums(self)
 
     def _trace(self, start: int, stop: int) -> tuple[tuple[Any, ...], bool]:
-        hyper = self.hyper
-        columns = type(hyper)(*(v[:, 0, 0] if isinstance(v, np.ndarray) else v for v in hyper))
-        table, scheduled = trace.trace(self.solver, columns, self._beta, np.arange(start, stop))
+        table, scheduled = trace.trace(self.solver, self._columns, self._beta, np.arange(start, stop))
         weights = table.opponent
         single = (weights.max(axis=-1) == 1.0) & ((weights != 0.0).sum(axis=-1) == 1)
         shape = (*weights.shape[:3], table.memory.shape[2])
-        flat = (*(part.reshape(-1, part.shape[-1]) for part in (weights, table.anchor)), table.slope.reshape(-1))
+        flat = [part.reshape(-1, part.shape[-1]) for part in (weights, table.anchor, table.slope[..., None], table.memory)]
+        opponent, anchor, slope, memory = (part.astype(self._precision, copy=False) for part in flat)
         known = np.where(single, weights.argmax(axis=-1), -1)
-        return (shape, *flat, table.memory.reshape(-1, table.memory.shape[-1]), known.reshape(-1)), scheduled
+        return (shape, opponent, anchor, slope.reshape(-1), memory, known.reshape(-1)), scheduled
 
     def advance(self, stop: int) -> None:
         """Iterate up to iteration `stop`."""
@@ -133,7 +133,7 @@ class FusedPlayer(reference.GamePlayer):
 
     def _product(self, tables: tuple[Any, ...], stop: int) -> None:
         stage = fused_runner(fused.fuse_stage, f"stage, phase, {_TABLES}, step, n, bank, total, distance, played, gain")
-        played, gain = np.zeros((len(self._bank), self._bank.shape[2])), np.zeros((len(self._bank), self._bank.shape[2]))
+        played, gain = np.zeros((2, len(self._bank), self._bank.shape[2]), self._precision)
         groups = [np.flatnonzero(self._which == m) for m in range(len(self._payoff))]
         n = self._n
         state = (n, self._bank, self._total, self._distance, played, gain)
@@ -221,8 +221,10 @@ class Part:
         self._whole.advance(stop)
 
 
-def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> Any:
+def play_game(solver: ModuleType, *arguments: Any, precision: str = "float64", **options: Any) -> Any:
     """The player for a solver's kind of rule; arguments as in :class:`prefsim.engines.reference.GamePlayer`."""
+    if precision != "float64":  # only the fused kernel has another
+        return FusedPlayer(solver, *arguments, precision=precision, **options)
     if hasattr(solver, "step"):
         return StepPlayer(solver, *arguments, **options)
     try:
@@ -231,7 +233,9 @@ def play_game(solver: ModuleType, *arguments: Any, **options: Any) -> Any:
         return BodyPlayer(solver, *arguments, **options)
 
 
-def play_games(rules, beta, preference, reference, start, average, *, oracle=EXACT, distance=False):  # type: ignore[no-untyped-def]
+def play_games(  # type: ignore[no-untyped-def]
+    rules, beta, preference, reference, start, average, *, oracle=EXACT, distance=False, precision="float64"
+):
     """Players of several rules, a pair of solver and hyperparameters each; one solver's settings are played together."""
     players: list[Any] = [None] * len(rules)
     for solver in dict.fromkeys(solver for solver, _ in rules):
@@ -243,7 +247,7 @@ def play_games(rules, beta, preference, reference, start, average, *, oracle=EXA
             longer = [np.concatenate([array] * copies) for array in (beta, reference, start)]
             given = (longer[0], preference, *longer[1:], average)
             try:
-                whole = FusedPlayer(solver, hypers, *given, distance=distance, copies=copies)
+                whole = FusedPlayer(solver, hypers, *given, distance=distance, copies=copies, precision=precision)
             except (trace.Untraceable, ValueError):
                 pass  # a rule may branch on a number, which settings side by side do not have
             else:
@@ -253,5 +257,5 @@ def play_games(rules, beta, preference, reference, start, average, *, oracle=EXA
         for a in mine:
             given = (beta, preference, reference, start, average)
             noise = () if hasattr(solver, "step") else (oracle,)
-            players[a] = play_game(solver, rules[a][1], *given, *noise, distance=distance)
+            players[a] = play_game(solver, rules[a][1], *given, *noise, distance=distance, precision=precision)
     return players

@@ -15,6 +15,7 @@ from prefsim.engines import game_loops
 from prefsim.feedback import Oracle, estimate
 from prefsim.noise import WORDS, open_stream, seek
 from prefsim.ops import TIE, _namespace, exp, log_normalize, win_rates
+from prefsim.trace import columns
 
 EXACT = Oracle()
 
@@ -138,6 +139,9 @@ class GamePlayer:
         Whether to gather the lengths of the steps, ``sum_y |pi_{t+1}(y) - pi_t(y)|``, in an array (instances, runs).
     array : callable
         What turns a NumPy array into one of the library that is to compute; all that the player holds is of that library.
+    precision : {"float64", "float32"}
+        What it computes with. In float32 the gain is ``A q``: a win rate near 1/2 would lose the digits of its margin, and
+        for rules that can be traced the constant makes no difference. What is gathered is gathered in float64.
     """
 
     def __init__(
@@ -153,14 +157,19 @@ class GamePlayer:
         *,
         distance: bool = False,
         array: Callable[[NDArray[Any]], Any] = np.asanyarray,
+        precision: str = "float64",
     ) -> None:
+        def put(values: NDArray[Any]) -> Any:
+            return array(values.astype(precision, copy=False) if values.dtype == np.float64 else values)
+
         self.solver = solver
         self.oracle = oracle
         self.phases = getattr(solver, "PHASES", 1)
-        self.hyper = stack(hypers, array)
-        self.beta, self.preference = array(beta[:, None, None]), array(_matrices(preference))
-        self.policies = dict.fromkeys(game_loops.POLICIES, array(start.copy()))
-        self.policies["reference"] = array(np.array(np.broadcast_to(reference[:, None], start.shape)))
+        self.hyper = stack(hypers, put)
+        matrices = _matrices(preference)
+        self.beta, self.preference = put(beta[:, None, None]), put(matrices if precision == "float64" else matrices - 0.5)
+        self.policies = dict.fromkeys(game_loops.POLICIES, put(start.copy()))
+        self.policies["reference"] = put(np.array(np.broadcast_to(reference[:, None], start.shape)))
         self.memory = [name for name in game_loops.MEMORY if hasattr(solver, name)]
         self.total = array(np.zeros_like(start)) if average else None
         self.distance = array(np.zeros(start.shape[:2])) if distance else None
@@ -273,8 +282,5 @@ def play_games(
 
 def stack(hypers: list[Any], array: Callable[[NDArray[Any]], Any] = np.asanyarray) -> Any:
     """Merge per-instance hyperparameters: numbers where all agree, else arrays of shape (instances, 1, 1)."""
-    merged = []
-    for values in zip(*hypers, strict=True):
-        same = all(value == values[0] for value in values)
-        merged.append(values[0] if same else array(np.array(values)[:, None, None]))
-    return type(hypers[0])(*merged)
+    merged = columns(hypers)
+    return type(merged)(*(array(v[:, None, None]) if isinstance(v, np.ndarray) else v for v in merged))
