@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefsim import ops
+from prefsim.engines.threads import parallel, threads
 from prefsim.game import PreferenceGame, check_game
 from prefsim.matrix_games import EquilibriumError, certify, check_selection, check_tolerance, join, nash
-from prefsim.metrics import best_response, gains
+from prefsim.metrics import best_response
 from prefsim.metrics import gap as duality_gap
 
 __all__ = ["Equilibrium", "EquilibriumError", "fixed_point", "local_frequency", "solve_equilibrium"]
@@ -31,6 +32,12 @@ FINEST = 1 - 1e-6
 """Factor between temperatures from which continuation gives up: with references of 1e-300 actions enter the support
 within a small fraction of a temperature."""
 REMEDY = "raise tolerance or beta, or use a less extreme reference"
+WORTH_THREADS = 100_000
+"""Entries of a batch's payoffs from which Newton's method is worth a thread pool: tens of milliseconds."""
+SMALL = 128
+"""Actions up to which games are shared out over threads; beyond, factorisations have threads of their own."""
+PIECES = 2
+"""Ranges of games a thread takes: NumPy is faster on many at once."""
 LONGEST = 50_000
 """Most iterations of the fixed point between attempts of Newton's method."""
 
@@ -96,14 +103,15 @@ def solve_equilibrium(game: PreferenceGame, tolerance: float = 1e-12, *, selecti
     check_selection(selection)
     check_game(game)
     flat = game.flatten()
-    count = len(flat.beta)
-    log_policy = np.empty((count, game.n))
-    methods = np.empty(count, dtype=object)
     regularised = flat.beta > 0
-    if not regularised.all():
-        rest = flat[~regularised] if regularised.any() else flat
+    if not regularised.any():
+        log_policy, methods = nash(flat.payoff, tolerance, selection, flat.log_reference)
+    elif regularised.all():
+        log_policy, methods = _regularised(flat, tolerance)
+    else:
+        log_policy, methods = np.empty(flat.log_reference.shape), np.empty(len(regularised), dtype=object)
+        rest = flat[~regularised]
         log_policy[~regularised], methods[~regularised] = nash(rest.payoff, tolerance, selection, rest.log_reference)
-    if regularised.any():
         log_policy[regularised], methods[regularised] = _regularised(flat[regularised], tolerance)
     gap = duality_gap(flat, log_policy)
     certify(gap, tolerance, methods, game.batch_shape, REMEDY)
@@ -172,14 +180,13 @@ def _shaped(log_policy: Floats, gap: Floats, method: str, game: PreferenceGame) 
 # Regularised games. Games are flat, log-policies (games, n), temperatures (games,).
 
 
-def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, list[str]]:
+def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, NDArray[np.object_]]:
     """Newton by continuation, and from the fixed point where that fails."""
     log_policy = np.array(flat.log_reference)
     methods = np.full(len(log_policy), "newton", dtype=object)
     failed = np.arange(len(log_policy))
     for pace in PACES:
-        rest = flat[failed]
-        log_policy[failed] = _newton(rest, rest.beta, _continuation(rest, *pace))
+        log_policy[failed] = _followed(flat[failed], *pace)
         failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
         if not len(failed):
             break
@@ -193,7 +200,27 @@ def _regularised(flat: PreferenceGame, tolerance: float) -> tuple[Floats, list[s
         better = _error(rest, rest.beta, quick) < _error(rest, rest.beta, log_policy[failed])
         log_policy[failed[better]], methods[failed[better]] = quick[better], "fixed point + newton"
         failed = np.flatnonzero(~_at_rounding(flat, log_policy, tolerance))
-    return log_policy, methods.tolist()
+    return log_policy, methods
+
+
+def _followed(flat: PreferenceGame, pace: float, close: float) -> Floats:
+    """Continuation and Newton's method, on all threads if the batch is worth them; games do not see each other."""
+    games = len(flat.beta)
+    if games * flat.n**2 < WORTH_THREADS or flat.n > SMALL or min(games, threads()) == 1:
+        return _newton(flat, flat.beta, _continuation(flat, pace, close))
+    log_policy = np.empty((games, flat.n))
+
+    def work(first: int, last: int, halt: object) -> None:
+        rest = flat[first:last]
+        log_policy[first:last] = _newton(rest, rest.beta, _continuation(rest, pace, close))
+
+    parallel(work, games, pieces=PIECES)
+    return log_policy
+
+
+def _gains(flat: PreferenceGame, log_policy: Floats) -> Floats:
+    """``A p`` of each game by itself, so that it does not depend on the batch."""
+    return np.matmul(flat.payoff, np.exp(log_policy)[..., None])[..., 0]
 
 
 def _at_rounding(flat: PreferenceGame, log_policy: Floats, tolerance: float) -> NDArray[np.bool_]:
@@ -221,7 +248,7 @@ def _continuation(flat: PreferenceGame, pace: float, close: float) -> Floats:
 
 def _residual(flat: PreferenceGame, beta: Floats, log_policy: Floats) -> Floats:
     """``F(theta)`` up to a constant, which no step depends on."""
-    gain = gains(flat, log_policy)
+    gain = _gains(flat, log_policy)
     return log_policy - flat.log_reference - (gain - gain.max(axis=-1, keepdims=True)) / beta[:, None]
 
 
@@ -242,7 +269,7 @@ def _newton(flat: PreferenceGame, beta: Floats, start: Floats, enough: float = 0
         f = _residual(rest, b, theta)
         f -= f.mean(axis=-1, keepdims=True)
         # I - A S / beta with A S = A diag(p) - (A p) p^T
-        jacobian = rest.payoff - gains(rest, theta)[..., None]
+        jacobian = rest.payoff - _gains(rest, theta)[..., None]
         jacobian *= (-p / b[:, None])[:, None, :]
         jacobian[:, np.arange(flat.n), np.arange(flat.n)] += 1
         direction = np.linalg.solve(jacobian, f[..., None])[..., 0]

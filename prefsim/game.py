@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -254,7 +253,8 @@ class PreferenceGame:
 
     def _mapped(self, change: Callable[[NDArray[np.float64], int], NDArray[np.float64]]) -> PreferenceGame:
         """Copy with every array changed; `core` is the number of axes behind the batch."""
-        changed = copy.copy(self)
+        changed = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__)
         for name, core in (("preference", 2), ("payoff", 2), ("log_reference", 1), ("beta", 0)):
             setattr(changed, name, change(getattr(self, name), core))
         changed.recipe = None

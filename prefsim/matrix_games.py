@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prefsim import pivoting
 from prefsim.game import as_floats
 
 Floats = NDArray[np.float64]
@@ -101,7 +102,7 @@ def nash(
     """
     shape = payoff.shape[:-1]
     flat = payoff.reshape(-1, *payoff.shape[-2:])
-    scale = np.abs(flat).max(axis=(1, 2))
+    scale = flat.max(axis=(1, 2))  # of skew entries, the largest is the largest in absolute value
     scale[scale == 0] = 1.0
     reference = np.zeros(shape) if log_reference is None else log_reference
     unit = flat / scale[:, None, None]
@@ -124,7 +125,7 @@ def check_tolerance(tolerance: float) -> None:
 
 def certify(gap: Floats, tolerance: float, methods: NDArray[np.object_], batch: tuple[int, ...], remedy: str) -> None:
     """Raise EquilibriumError with the worst of the games whose gap exceeds the tolerance."""
-    failed = np.flatnonzero(~(gap <= tolerance))
+    failed = (~(gap <= tolerance)).nonzero()[0]
     if len(failed):
         worst = int(failed[np.nan_to_num(gap[failed], nan=np.inf).argmax()])
         where = f"game {[int(i) for i in np.unravel_index(worst, batch)]}" if batch else "the game"
@@ -154,19 +155,17 @@ def _solve(
     payoff: Floats, tolerance: Floats, selection: str, log_reference: Floats, skew: bool
 ) -> tuple[Floats, Floats, NDArray[np.object_]]:
     """Policies of rows and columns, and methods."""
-    from prefsim.pivoting import vertices
-
     games, m, n = payoff.shape
-    row, column = np.empty((games, m)), np.empty((games, n))
-    gap = np.full(games, np.inf)
     methods = np.full(games, "pivoting", dtype=object)
     if max(m, n) <= LARGEST_PIVOTING:
-        found = vertices(payoff)
+        found = pivoting.vertices(payoff)
         row, column = (found.column if skew else found.row), found.column
         gap = _gap(payoff, row, column)
         if selection != "vertex":
             gap[found.margin <= ONLY] = np.inf
-    for k in np.flatnonzero(~(gap <= tolerance)):
+    else:
+        row, column, gap = np.empty((games, m)), np.empty((games, n)), np.full(games, np.inf)
+    for k in (~(gap <= tolerance)).nonzero()[0]:
         for method, x, y in _candidates(payoff[k], selection, log_reference[k], skew):
             reached = _gap(payoff[k], x, y)
             if not gap[k] <= reached:
@@ -185,7 +184,6 @@ def _candidates(payoff: Floats, selection: str, log_reference: Floats, skew: boo
     """Methods beyond compiled pivoting, each with the policies of one game, if they are of that selection."""
     from prefsim.faces import select
     from prefsim.interior_point import interior_point
-    from prefsim.pivoting import exact_vertices, vertices
 
     m, n = payoff.shape
     if skew:
@@ -198,7 +196,8 @@ def _candidates(payoff: Floats, selection: str, log_reference: Floats, skew: boo
         policy = found.policy if found.unique else select(matrix, blocks, found, selection, log_reference)
         yield "interior point", *((policy, policy) if skew else (policy[:m], policy[m:]))
     exact = max(m, n) <= LARGEST_EXACT
-    for method, solve, only in (("pivoting", vertices, ONLY), ("exact pivoting", exact_vertices, 0.0))[: 1 + exact]:
+    ways = (("pivoting", pivoting.vertices, ONLY), ("exact pivoting", pivoting.exact_vertices, 0.0))
+    for method, solve, only in ways[: 1 + exact]:
         vertex = solve(payoff[None])
         if selection == "vertex" or vertex.margin[0] > only:
             column = vertex.column[0]

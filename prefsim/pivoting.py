@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from prefsim.engines.threads import parallel, threads
+
 Floats = NDArray[np.float64]
 Array = Any
 
@@ -28,6 +30,9 @@ INLINE = False
 
 ROUNDING = 1e-13
 """Costs and pivots up to this size, in a table of entries around 1, are taken for 0."""
+
+WORTH_THREADS = 4_000_000
+"""Games times ``m n (m + n)`` from which a batch is worth a thread pool: some milliseconds of pivoting."""
 
 
 class Vertices(NamedTuple):
@@ -47,8 +52,19 @@ class Vertices(NamedTuple):
 
 
 def vertices(payoff: Floats) -> Vertices:
-    """Solve games, shape (games, m, n), payoffs to the row player of size around 1."""
-    return _solved(_compiled(), np.ascontiguousarray(payoff), float, ROUNDING)
+    """Solve games, shape (games, m, n), payoffs to the row player of size around 1; on all threads if they are many."""
+    games, m, n = payoff.shape
+    solve, payoff = _compiled(), np.ascontiguousarray(payoff)
+    if games * m * n * (m + n) < WORTH_THREADS or min(games, threads()) == 1:
+        return _solved(solve, payoff, float, ROUNDING)
+    found = Vertices(np.empty((games, m)), np.empty((games, n)), np.empty(games))
+
+    def work(first: int, last: int, halt: object) -> None:
+        for whole, part in zip(found, _solved(solve, payoff[first:last], float, ROUNDING), strict=True):
+            whole[first:last] = part
+
+    parallel(work, games)
+    return found
 
 
 def exact_vertices(payoff: Floats) -> Vertices:

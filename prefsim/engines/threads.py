@@ -28,8 +28,9 @@ def parallel(
     count: int,
     progress: Callable[[int], None] | None = None,
     group: int = 1,
+    pieces: int = PIECES,
 ) -> None:
-    """Call ``work(first, last, halt)`` over ranges that cover ``0 .. count - 1``, on all threads.
+    """Call ``work(first, last, halt)`` over ranges that cover ``0 .. count - 1``, on all threads, `pieces` ranges each.
 
     No range but the last ends within a `group` of runs.
 
@@ -38,7 +39,7 @@ def parallel(
     groups = -(-count // group)
     workers = min(threads(), groups)
     # Many ranges level out uneven runs and move the progress bar.
-    pieces = min(groups, PIECES * workers)
+    pieces = min(groups, pieces * workers)
     edges = [min(count, groups * i // pieces * group) for i in range(pieces + 1)]
     halt = np.zeros(1, np.uint8)
 
