@@ -73,10 +73,10 @@ def content_key(experiment: Experiment) -> str:
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]]) -> str:
+def provenance(experiment: Experiment, engine: str, reason: str, steps: dict[str, list[float]]) -> str:
     """JSON text that says how a result came about, without timestamps.
 
-    `steps` are the numbers behind steps given as words, one per instance, by algorithm.
+    `reason` says why the engine was taken, `steps` are the numbers behind steps given as words, one per instance, by algorithm.
     """
     try:
         content = experiment.to_dict()
@@ -88,6 +88,7 @@ def provenance(experiment: Experiment, engine: str, steps: dict[str, list[float]
         "experiment": content,
         "seed": experiment.seed,
         "engine": engine,
+        "engine_reason": reason,
         "precision": experiment.precision,
         "steps": steps,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else "",

@@ -11,7 +11,7 @@ import numpy as np
 from prefsim import metrics as gauge
 from prefsim import play_bandits, play_games, registry, results
 from prefsim.bandit import Bandit
-from prefsim.engines import GPU, load_engine
+from prefsim.engines import GPU, choice, load_engine
 from prefsim.experiment import Experiment
 from prefsim.feedback import evaluations
 from prefsim.game import PreferenceGame
@@ -38,8 +38,9 @@ def run(
     algorithms : sequence
         Names, or ``(name, {hyperparameter: value})``.
     engine : {"auto", "numba", "reference", "cupy", "cuda"}
-        ``"auto"`` compiles; on an NVIDIA GPU, ``"cupy"`` plays preference games and ``"cuda"`` bandits. All engines give the
-        same numbers.
+        ``"auto"`` compiles, except for runs of bandits that are over before the compiled engine would be loaded; the
+        provenance of the result says what it chose and why. On an NVIDIA GPU, ``"cupy"`` plays preference games and
+        ``"cuda"`` bandits. All engines give the same numbers.
     **settings
         ``horizon``, ``runs``, ``seed``, ``metrics``, ``record``, ``start``, ``feedback``, ``name`` and ``precision`` of
         :class:`prefsim.Experiment`. ``precision="float32"`` iterates games in single precision, about twice as fast on
@@ -76,15 +77,15 @@ def run(
         experiment = Experiment(problem, algorithms, **settings)
     if engine not in ENGINES:
         raise registry.unknown(engine, ENGINES, "engine")
-    chosen = "numba" if engine == "auto" else engine
+    chosen, reason = choice.choose(experiment) if engine == "auto" else (engine, "It was asked for.")
     if chosen in GPU:
         load_engine(chosen).check(experiment)
     if isinstance(experiment.problem, Bandit):
-        return _label(experiment, play_bandits.play(experiment, chosen), chosen, {})
+        return _label(experiment, play_bandits.play(experiment, chosen), chosen, reason, {})
     variables, hypers = play_games.play(experiment, chosen)
     for sentence in unstable(experiment, hypers):
         warnings.warn(sentence, StabilityWarning, stacklevel=2)
-    return _label(experiment, variables, chosen, _resolved_steps(experiment, hypers))
+    return _label(experiment, variables, chosen, reason, _resolved_steps(experiment, hypers))
 
 
 def _resolved_steps(experiment: Experiment, hypers: list[list[Any]]) -> dict[str, list[float]]:
@@ -94,7 +95,7 @@ def _resolved_steps(experiment: Experiment, hypers: list[list[Any]]) -> dict[str
 
 
 def _label(
-    experiment: Experiment, variables: dict[str, Any], engine: str, steps: dict[str, list[float]]
+    experiment: Experiment, variables: dict[str, Any], engine: str, reason: str, steps: dict[str, list[float]]
 ) -> xr.Dataset:
     import xarray as xr
 
@@ -128,7 +129,7 @@ def _label(
         coords["action"] = list(experiment.problem.labels)
     for axis, size in zip(("instance", "run"), next(iter(variables.values())).shape[1:3], strict=True):
         coords[axis] = np.arange(size)
-    return xr.Dataset(content, coords, {"provenance": results.provenance(experiment, engine, steps)})
+    return xr.Dataset(content, coords, {"provenance": results.provenance(experiment, engine, reason, steps)})
 
 
 def _number(value: Any) -> float:
