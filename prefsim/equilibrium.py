@@ -32,12 +32,12 @@ FINEST = 1 - 1e-6
 """Factor between temperatures from which continuation gives up: with references of 1e-300 actions enter the support
 within a small fraction of a temperature."""
 REMEDY = "raise tolerance or beta, or use a less extreme reference"
-WORTH_THREADS = 100_000
+WORTH_THREADS = 400_000
 """Entries of a batch's payoffs from which Newton's method is worth a thread pool: tens of milliseconds."""
 SMALL = 128
 """Actions up to which games are shared out over threads; beyond, factorisations have threads of their own."""
 PIECES = 2
-"""Ranges of games a thread takes: NumPy is faster on many at once."""
+"""Ranges of games a thread takes: NumPy does many at once in fewer calls."""
 LONGEST = 50_000
 """Most iterations of the fixed point between attempts of Newton's method."""
 
