@@ -16,7 +16,7 @@ from prefsim import ops
 from prefsim.engines.threads import parallel, threads
 from prefsim.game import PreferenceGame, check_game
 from prefsim.matrix_games import EquilibriumError, certify, check_selection, check_tolerance, join, nash
-from prefsim.metrics import best_response
+from prefsim.metrics import best_response, gains
 from prefsim.metrics import gap as duality_gap
 
 __all__ = ["Equilibrium", "EquilibriumError", "fixed_point", "local_frequency", "solve_equilibrium"]
@@ -218,11 +218,6 @@ def _followed(flat: PreferenceGame, pace: float, close: float) -> Floats:
     return log_policy
 
 
-def _gains(flat: PreferenceGame, log_policy: Floats) -> Floats:
-    """``A p`` of each game by itself, so that it does not depend on the batch."""
-    return np.matmul(flat.payoff, np.exp(log_policy)[..., None])[..., 0]
-
-
 def _at_rounding(flat: PreferenceGame, log_policy: Floats, tolerance: float) -> NDArray[np.bool_]:
     """Whether there is nothing left to gain; the gap does not see actions hardly played, the residual does."""
     rounding = 1e-14 * (1 / flat.beta - log_policy.min(axis=-1))
@@ -248,7 +243,7 @@ def _continuation(flat: PreferenceGame, pace: float, close: float) -> Floats:
 
 def _residual(flat: PreferenceGame, beta: Floats, log_policy: Floats) -> Floats:
     """``F(theta)`` up to a constant, which no step depends on."""
-    gain = _gains(flat, log_policy)
+    gain = gains(flat, log_policy)
     return log_policy - flat.log_reference - (gain - gain.max(axis=-1, keepdims=True)) / beta[:, None]
 
 
@@ -269,7 +264,7 @@ def _newton(flat: PreferenceGame, beta: Floats, start: Floats, enough: float = 0
         f = _residual(rest, b, theta)
         f -= f.mean(axis=-1, keepdims=True)
         # I - A S / beta with A S = A diag(p) - (A p) p^T
-        jacobian = rest.payoff - _gains(rest, theta)[..., None]
+        jacobian = rest.payoff - gains(rest, theta)[..., None]
         jacobian *= (-p / b[:, None])[:, None, :]
         jacobian[:, np.arange(flat.n), np.arange(flat.n)] += 1
         direction = np.linalg.solve(jacobian, f[..., None])[..., 0]

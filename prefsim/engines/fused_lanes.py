@@ -1,4 +1,7 @@
-"""The kernel of ``engines/fused.py`` with eight games side by side, a game a vector lane; the same tables, the same bits."""
+"""The kernel of ``engines/fused.py`` with games side by side, a game a vector lane: eight, or sixteen in float32.
+
+The same tables, and the same bits as one at a time.
+"""
 
 from __future__ import annotations
 
