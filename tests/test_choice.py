@@ -60,15 +60,16 @@ def test_games_are_compiled(fresh):
 
 
 def test_the_choice_changes_no_number(fresh):
-    settings = {"horizon": 300, "runs": 3, "metrics": ["regret", "switches"]}
-    ours = ps.run(DUELS, ["rucb", "double_thompson"], **settings)
+    bandit = ps.bandits.bernoulli([0.2, 0.5, 0.45])
+    settings = {"horizon": 600, "runs": 3, "metrics": ["regret", "switches"]}
+    ours = ps.run(bandit, ["thompson"], **settings)
     said = json.loads(ours.provenance)
     assert said["engine"] == "reference" and said["engine_reason"].startswith("1,800 rounds take")
-    compiled = ps.run(DUELS, ["rucb", "double_thompson"], engine="numba", **settings)
+    compiled = ps.run(bandit, ["thompson"], engine="numba", **settings)
     for name in settings["metrics"]:
         np.testing.assert_array_equal(ours[name], compiled[name])
     assert json.loads(compiled.provenance)["engine_reason"] == "It was asked for."
-    again = ps.run(DUELS, ["rucb"], horizon=7000, runs=1)
+    again = ps.run(bandit, ["thompson"], **{**settings, "horizon": 2500})
     assert json.loads(again.provenance)["engine"] == "numba"
 
 

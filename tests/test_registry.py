@@ -163,7 +163,7 @@ NUMBER = textwrap.dedent("""
     import json, sys, time
     begun = time.perf_counter()
     import prefsim as ps
-    data = ps.run(ps.bandits.bernoulli([.2, .6, .5, .55]), ["follow_leader"], horizon=500, runs=4)
+    data = ps.run(ps.bandits.bernoulli([.2, .6, .5, .55]), ["follow_leader"], horizon=500, runs=4, engine="numba")
     print(json.dumps([time.perf_counter() - begun, data.regret.values[..., -1].tolist()]))
 """)
 
