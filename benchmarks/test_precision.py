@@ -5,9 +5,10 @@
 
 import numpy as np
 import pytest
-from test_games import BETA, STEP, advance, best_times, games
 
 from prefsim import registry
+from prefsim.bench.games import BETA, STEP, games
+from prefsim.bench.timing import best_times
 from prefsim.engines import numba_games as engine
 
 
@@ -22,7 +23,10 @@ def test_single_against_double(count, n, runs, iterations, monkeypatch):
     rule = registry.algorithm("solvers", "egpo")
     given = ([rule.hyper({"step": STEP})] * count, np.full(count, BETA), 0.5 + payoff, reference, start, False)
     made = [engine.play_game(rule.module, *given, precision=precision) for precision in ("float64", "float32")]
-    double, single = best_times(*(advance(player, iterations) for player in made), repeats=20)
+    for player in made:
+        player.advance(2)
+    jobs = (lambda player=player: player.advance(player.t + iterations) for player in made)
+    double, single = best_times(*jobs, repeats=20)
     weights, matrix = np.exp(start[0]), payoff[0]
     print(f"\nmirror prox, {count} games, n = {n}, {runs} policies each: ", end="")
     each = 1e9 / iterations / count
