@@ -125,13 +125,17 @@ def start_players(
 
 def _check_affine(label: str, solver: Any, hypers: list[Any], game: PreferenceGame) -> None:
     """Refuse single precision to rules with thresholds, roots and loops of their own, which were written for double."""
-    try:
-        trace.trace(solver, trace.columns(hypers), np.array(game.beta), np.arange(1))
-    except trace.Untraceable:
+    affine = not hasattr(solver, "step")
+    if affine:
+        try:
+            trace.trace(solver, trace.columns(hypers), np.array(game.beta), np.arange(1))
+        except trace.Untraceable:
+            affine = False
+    if not affine:
         raise ValueError(
             f"{label} cannot run with precision='float32', which is for rules that are affine in log-policies and gain; "
             "leave it out, or leave precision out."
-        ) from None
+        )
 
 
 def _renormalised(log_policy: NDArray[Any]) -> NDArray[np.float64]:
