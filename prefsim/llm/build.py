@@ -13,7 +13,7 @@ import torch
 from prefsim import registry
 from prefsim.llm import judges, oracles
 from prefsim.llm.config import JudgeTable, Lora, Model
-from prefsim.llm.hf import TransformersPolicy
+from prefsim.llm.hf import TransformersPolicy, adamw
 from prefsim.llm.records import Key, SamplingSpec
 from prefsim.llm.tiny import readable, tiny
 
@@ -68,7 +68,7 @@ def policy(chosen: Model, *, learning_rate: float = 1e-5, clip: float = 1.0, sha
         temperature=chosen.temperature,
         max_new_tokens=chosen.max_new_tokens,
         allowed=readable() if chosen.builtin == "tiny" else None,
-        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0),
+        optimizer=adamw(learning_rate),
         clip=clip or None,
         score_batch=chosen.score_batch,
         gradient_checkpointing=chosen.gradient_checkpointing,

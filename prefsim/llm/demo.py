@@ -31,7 +31,7 @@ from prefsim.equilibrium import solve_equilibrium
 from prefsim.game import PreferenceGame
 from prefsim.llm.demo_figures import draw_games, draw_training
 from prefsim.llm.evaluate import judge_report, win_rate
-from prefsim.llm.hf import TransformersPolicy
+from prefsim.llm.hf import TransformersPolicy, adamw
 from prefsim.llm.judges import brevity, diversity, relevance
 from prefsim.llm.oracles import Committee, Judge, committee
 from prefsim.llm.policy import Policy
@@ -238,7 +238,7 @@ def trained(settings: Settings, folder: Path) -> dict[str, xr.Dataset]:
             adapter,
             tokenizer,
             max_new_tokens=settings.max_new_tokens,
-            optimizer=lambda p: torch.optim.AdamW(p, lr=settings.learning_rate, weight_decay=0.0),
+            optimizer=adamw(settings.learning_rate),
         )
         calibrated(judge, policy, prompts, 12, settings.seed)
         data = train(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from prefsim.llm import parallel
-from prefsim.llm.generate import Voice, conditional, generate, positions
+from prefsim.llm.generate import Voice, conditional, generate, positions, scored
 from prefsim.llm.policy import Policy
 from prefsim.llm.records import Decoding, Key, Responses, SamplingSpec, spell
 
@@ -86,6 +87,8 @@ class TransformersPolicy(Policy):
         self.decode = decode or (lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
         self.decoding = Decoding(temperature, max_new_tokens, tuple(int(i) for i in eos_ids), allowed)
         self.score_batch = score_batch
+        plain = model.get_base_model() if self.adapted else model
+        self._chooses = "logits_to_keep" in signature(plain.forward).parameters
         self.base = None if self.adapted else copy.deepcopy(model).requires_grad_(False)
         self.checkpointing = gradient_checkpointing
         if gradient_checkpointing:
@@ -99,7 +102,7 @@ class TransformersPolicy(Policy):
                 if each is not None:
                     parallel.shard(each)
         trained = [p for p in model.parameters() if p.requires_grad]
-        super().__init__(trained, optimizer or (lambda p: torch.optim.AdamW(p, lr=1e-5, weight_decay=0.0)), clip, schedule)
+        super().__init__(trained, optimizer or adamw(1e-5), clip, schedule)
 
     @property
     def device(self) -> torch.device:
@@ -127,23 +130,32 @@ class TransformersPolicy(Policy):
         ids, mask = left_padded([token_ids(self.tokenizer, prompt) for prompt in prompts])
         return ids.to(self.device), mask.to(self.device)
 
-    def conditionals(self, responses: Responses) -> Tensor:
-        """As :meth:`Policy.conditionals`."""
+    def _logits(self, responses: Responses) -> Iterator[tuple[slice, Tensor]]:
+        """Logits in front of every token of a response, shape (rows, T, vocabulary), some rows after the other."""
         count, k, most = responses.tokens.shape
         ids, mask = self.encode(responses.prompts)
         ids, mask = ids.repeat_interleave(k, 0), mask.repeat_interleave(k, 0)
         tokens = responses.tokens.flatten(0, 1).to(self.device)
         inside = responses.mask.flatten(0, 1).long().to(self.device)
         whole, seen = torch.cat([ids, tokens], dim=1), torch.cat([mask, inside], dim=1)
-        parts = []
         for first in range(0, count * k, self.score_batch):
             part = slice(first, first + self.score_batch)
+            inputs = {"input_ids": whole[part], "attention_mask": seen[part], "position_ids": positions(seen[part])}
             with self._forgetting():
-                out = self.model(
-                    input_ids=whole[part], attention_mask=seen[part], position_ids=positions(seen[part]), use_cache=False
-                )
-            parts.append(conditional(out.logits[:, -most - 1 : -1], self.decoding))
-        return torch.cat(parts).unflatten(0, (count, k))
+                out = self(**inputs, use_cache=False, logits_to_keep=most + 1)
+            yield part, out.logits[:, -most - 1 : -1]
+
+    def conditionals(self, responses: Responses) -> Tensor:
+        """As :meth:`Policy.conditionals`."""
+        parts = [conditional(logits, self.decoding) for _, logits in self._logits(responses)]
+        return torch.cat(parts).unflatten(0, responses.tokens.shape[:2])
+
+    def token_logprobs(self, responses: Responses) -> Tensor:
+        """As :meth:`Policy.token_logprobs`, without the conditionals of all other tokens."""
+        tokens = responses.tokens.flatten(0, 1).to(self.device)
+        parts = [scored(logits, tokens[part], self.decoding) for part, logits in self._logits(responses)]
+        found = torch.cat(parts).unflatten(0, responses.tokens.shape[:2])
+        return torch.where(responses.mask.to(self.device), found, 0.0)
 
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
@@ -161,16 +173,22 @@ class TransformersPolicy(Policy):
         """As :meth:`Policy.sample`."""
         ids, mask = self.encode(prompts)
         uniforms = key.uniforms(k, self.decoding.max_new_tokens).flatten(0, 1).to(self.device)
-        voices = [Voice(self, weight, lambda name=name: self.acting_as(name)) for name, weight in spec.weights]  # type: ignore[misc]
-        ids, mask = ids.repeat_interleave(k, 0), mask.repeat_interleave(k, 0)
-        drawn = generate(voices, ids, mask, self.decoding, uniforms, together=self.sharded)
+        if spec.single:
+            # To act as a copy is to move all parameters: once, not at every token.
+            with self.acting_as(spec.single):
+                drawn = generate([Voice(self, 1.0, nullcontext)], ids, mask, self.decoding, uniforms, together=self.sharded)
+        else:
+            voices = [Voice(self, weight, lambda name=name: self.acting_as(name)) for name, weight in spec.weights]  # type: ignore[misc]
+            drawn = generate(voices, ids, mask, self.decoding, uniforms, together=self.sharded)
         tokens, lengths, finished, log_constant, seen = (field.unflatten(0, (len(prompts), k)) for field in drawn)
-        weights = log_constant if len(spec.weights) > 1 else None
+        weights = None if spec.single else log_constant
         logs = {"generator": seen}
         return self._spelled(Responses(tuple(prompts), tokens, lengths, finished, log_probs=logs, log_weights=weights))
 
-    def __call__(self, **inputs: Any) -> Any:
-        """Run whatever model is in force."""
+    def __call__(self, *, logits_to_keep: int, **inputs: Any) -> Any:
+        """Run whatever model is in force; a model that cannot choose positions computes the logits of all."""
+        if self._chooses:
+            inputs["logits_to_keep"] = logits_to_keep
         return self.model(**inputs)
 
     def enumerate(self, prompts: Sequence[Any]) -> Responses:
@@ -193,6 +211,11 @@ class TransformersPolicy(Policy):
         pairs = zip(responses.tokens.tolist(), responses.lengths.tolist(), strict=True)
         texts = (tuple(self.decode(t[:n]) for t, n in zip(*pair, strict=True)) for pair in pairs)
         return responses._replace(texts=tuple(texts))
+
+
+def adamw(rate: float) -> Callable[[list[Tensor]], torch.optim.Optimizer]:
+    """AdamW without weight decay, all in one pass over each parameter."""
+    return lambda parameters: torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, fused=True)
 
 
 def token_ids(tokenizer: Any, prompt: Any) -> list[int]:

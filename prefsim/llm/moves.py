@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,26 +34,34 @@ def objective(
         return lambda lp: _scaled(run, losses.policy_gradient(lp, *arguments, kl_gradient=chosen.kl_gradient))
     rule = getattr(run.setup.solver, moved or "target")
     logs = responses.log_probs
-    named = {name: logs.get(name) for name in POLICIES}
-    named["half"] = logs.get("half") if phase or moved else logs["current"]
-    iterate = Iterate(**named, beta=run.beta, t=t)
     last = () if moved else (phase,)
-    gain = verdict.gain.to(logs["current"])
-    target = rule(run.setup.hyper, iterate, gain, *last)
-    if not moved and (run.exact or chosen.estimator != "pair_label"):  # whose labels stand for the gain
-        run.distance = losses.variance(logs["current"], target, weights).mean() / 2
     weights_of = plan.moves[moved] if moved else plan.anchors[phase]
-    anchor = sum((w * logs[name] for name, w in weights_of.items() if name != "gain" and w), 0 * gain)
     slope = plan.moves[moved].get("gain", 0.0) if moved else plan.slopes[phase]
-    if chosen.target == "fixed_point":
-        c = pull(plan.anchors[phase])
-        target, anchor = ((values - (1 - c) * logs["current"]) / c for values in (target, anchor))
-        slope = slope / c
-    part: Tensor | float = 1.0
-    if chosen.log_prob == "mean":
-        part = 1 / responses.lengths.to(anchor)
-        target, anchor = target - (1 - part) * anchor, part * anchor
-    return lambda lp: _scaled(run, _estimates(run, part * lp.sum(-1), target, anchor, slope, verdict, weights))
+    c = pull(plan.anchors[phase]) if chosen.target == "fixed_point" else 1.0
+
+    @cache
+    def towards() -> tuple[Tensor, Tensor]:
+        named = {name: logs.get(name) for name in POLICIES}
+        named["half"] = logs.get("half") if phase or moved else logs["current"]
+        gain = verdict.gain.to(logs["current"])
+        target = rule(run.setup.hyper, Iterate(**named, beta=run.beta, t=t), gain, *last)
+        if not moved and (run.exact or chosen.estimator != "pair_label"):  # whose labels stand for the gain
+            run.distance = losses.variance(logs["current"], target, weights).mean() / 2
+        anchor = sum((w * logs[name] for name, w in weights_of.items() if name != "gain" and w), 0 * gain)
+        if chosen.target == "fixed_point":
+            target, anchor = ((values - (1 - c) * logs["current"]) / c for values in (target, anchor))
+        part = share(anchor)
+        return target - (1 - part) * anchor, part * anchor
+
+    def share(like: Tensor) -> Tensor | float:
+        return 1 / responses.lengths.to(like) if chosen.log_prob == "mean" else 1.0
+
+    def loss(lp: Tensor) -> Tensor:
+        # The first look at sampled responses is through the policy they came from: no forward pass for it alone.
+        logs.setdefault("current", lp.detach().sum(-1))
+        return _scaled(run, _estimates(run, share(lp) * lp.sum(-1), *towards(), slope / c, verdict, weights))
+
+    return loss
 
 
 def _scaled(run: Training, values: Tensor) -> Tensor:

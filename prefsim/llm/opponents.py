@@ -60,7 +60,7 @@ def judge(run: Training, t: int, phase: int, drawn: Drawn, responses: Responses)
         pairs = [[run.judge.gains(p, y[i : i + 1], y[i + 1 : i + 2]) for i in range(0, len(y), 2)] for p, y in texts]
         values = torch.stack([torch.cat(row).flatten() for row in pairs])
         label = _labelled(run, t, phase, values[..., None])[..., 0] - _middle(run)
-        return Verdict(torch.zeros_like(responses.log_probs["current"]), label, kept)
+        return Verdict(torch.zeros(responses.lengths.shape, dtype=torch.float64), label, kept)
     if drawn.responses is None:
         values = torch.stack([run.judge.gains(p, y, y) for p, y in texts])
         values = _labelled(run, t, phase, values, skew=True)

@@ -269,14 +269,18 @@ class Training:
         return [self.prompts[i] for i in self.instances]
 
     def respond(self, t: int, stream: str, plan: Plan) -> Responses:
-        """Sample or enumerate responses, and score them under every policy the rule looks at."""
+        """Sample or enumerate responses, and score them under every policy the rule looks at.
+
+        Sampled ones are scored under ``current`` by the first gradient step on them (:func:`prefsim.llm.moves.objective`).
+        """
         policy, behaviour = self.policy, self.switches.behaviour
         if self.exact:
             found = self.enumerate(self.asked())
         else:
             found = policy.sample(self.asked(), self.k, SamplingSpec(((behaviour, 1.0),)), self.key(t, stream))
             self.count(found)
-        scored = {"current"} | (plan.scored - {"half"}) | ({behaviour} if self.exact else set()) - {"uniform"}
+        scored = (plan.scored - {"half"}) | ({"current", behaviour} if self.exact else set()) - {"uniform"}
+        scored -= set() if self.exact else {"current"}
         logs = {name: self._score(name, found) for name in sorted(scored)}
         for name, values in logs.items():
             if not torch.isfinite(values).all():

@@ -8,9 +8,14 @@ import torch
 from tiny import END, MODELS, PROMPTS, VOCABULARY, adapted, gpt2, llama, moved, perturb, policy_of
 
 from prefsim.claims._ladder_samples import CURRENT, MIXED, frequencies
-from prefsim.llm import Key, Responses, hf
+from prefsim.llm import Key, Responses, SamplingSpec, hf
+from prefsim.llm import generate as sampling
 from prefsim.llm.generate import Voice, generate
+from prefsim.llm.hf import TransformersPolicy
+from prefsim.llm.methods import setup
+from prefsim.llm.oracles import Judge, from_callable
 from prefsim.llm.records import Decoding
+from prefsim.llm.train import Training
 
 
 def key(prompts=PROMPTS, seed=0):
@@ -108,7 +113,7 @@ def test_reference_of_a_full_model_stays(name):
 @pytest.mark.parametrize("kind", ["full", "lora"])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("spec", [CURRENT, MIXED])
-def test_cached_sampling_is_uncached_sampling(name, kind, spec):
+def test_cached_sampling_is_uncached_sampling(name, kind, spec, monkeypatch):
     """Token for token, with prompts of different lengths and several responses each, without any end token."""
     model = MODELS[name](dtype=torch.float64)
     policy = moved(model, limit=24) if kind == "full" else policy_of(adapted(model), limit=24)
@@ -116,9 +121,13 @@ def test_cached_sampling_is_uncached_sampling(name, kind, spec):
     decoding = Decoding(0.9, 24, (END,), torch.arange(VOCABULARY) != END)
     uniforms = key().uniforms(3, 24).flatten(0, 1)
     voices = [Voice(policy, weight, lambda name=name: policy.acting_as(name)) for name, weight in spec.weights]
-    rows = (ids.repeat_interleave(3, 0), mask.repeat_interleave(3, 0), decoding, uniforms)
-    cached, plain = (generate(voices, *rows, cached=flag) for flag in (True, False))
+    cached, plain = (generate(voices, ids, mask, decoding, uniforms, cached=flag) for flag in (True, False))
     assert torch.equal(cached.tokens, plain.tokens)
+    # Prompts that are fed once for each of their responses, and caches that cannot be repeated, change nothing.
+    apart = generate(voices, ids.repeat_interleave(3, 0), mask.repeat_interleave(3, 0), decoding, uniforms)
+    monkeypatch.setattr(sampling, "_repeats", lambda cache: False)
+    for other in (apart, generate(voices, ids, mask, decoding, uniforms)):
+        assert torch.equal(other.tokens, plain.tokens)
     assert (cached.log_constant - plain.log_constant).abs().max() < 1e-6
     assert cached.lengths.tolist() == [24] * 9
     assert len(set(map(tuple, cached.tokens.tolist()))) == 9
@@ -135,6 +144,74 @@ def sampled_policies():
 def test_sampler_agrees_with_scorer(sampled_policies, temperature, spec):
     """The mistakes this must catch are the controls of the claim ``llm.sampled_tokens``."""
     assert frequencies(sampled_policies[temperature], spec, 50_000, prompt=PROMPTS[1]).max() < 4.5
+
+
+@pytest.mark.parametrize("at_once", [1, 10**6])
+def test_scores_are_the_conditionals_of_the_tokens(at_once, monkeypatch):
+    """And so are their derivatives, in few parts or in one, where some tokens are not allowed."""
+    monkeypatch.setattr(sampling, "MOST_AT_ONCE", at_once)
+    decoding = Decoding(0.7, 4, (END,), torch.arange(VOCABULARY) <= END)
+    logits = torch.randn(6, 4, VOCABULARY, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    tokens = torch.arange(24).reshape(6, 4) % (END + 1)
+    known = sampling.conditional(logits, decoding).gather(-1, tokens[..., None])[..., 0]
+    found = sampling.scored(logits, tokens, decoding)
+    assert (found - known).abs().max() < 1e-14
+    weights = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ours, direct = (torch.autograd.grad((weights * values).sum(), logits)[0] for values in (found, known))
+    assert (ours - direct).abs().max() < 1e-14 and direct.abs().max() > 0.1
+
+
+def test_a_step_runs_the_model_no_more_than_it_must(monkeypatch):
+    """Two passes over whole responses, the reference's and the gradient's, and no logits of prompts."""
+    policy = policy_of(llama())
+    passes, plain = [], TransformersPolicy.__call__
+
+    def counted(self, **inputs):
+        out = plain(self, **inputs)
+        passes.append((out.logits.requires_grad, tuple(out.logits.shape[:2])))
+        return out
+
+    monkeypatch.setattr(TransformersPolicy, "__call__", counted)
+    judge = from_callable(lambda prompt, a, b: torch.full((len(a), len(b)), 0.5))
+    chosen = setup("online_ipo_2", 0.1, {"step": 0.5})
+    run = Training(policy, PROMPTS, Judge(judge), chosen, 0.1)
+    run.configure(4, 4, None, "sampled", 0, "passes")
+    run.iterate(0)
+    scoring = [found for found in passes if found[1][1] > 1]
+    assert scoring == [(False, (12, 4)), (True, (12, 4))]
+    # Every prompt is fed once, for all its responses.
+    sampling_passes = [rows for _, (rows, width) in passes if width == 1]
+    assert sampling_passes[0] == 3 and set(sampling_passes[1:]) == {12}
+
+
+def test_models_that_compute_all_logits():
+    """What a model without `logits_to_keep` gives is the same."""
+
+    class Old(type(llama())):
+        def forward(self, input_ids, attention_mask, position_ids, past_key_values=None, use_cache=False):
+            return super().forward(
+                input_ids, attention_mask, position_ids=position_ids, past_key_values=past_key_values, use_cache=use_cache
+            )
+
+    new, old = llama(), Old(llama().config)
+    old.load_state_dict(new.state_dict())
+    policies = [policy_of(model) for model in (new, old)]
+    drawn = [policy.sample(PROMPTS, 3, MIXED, key()) for policy in policies]
+    assert torch.equal(drawn[0].tokens, drawn[1].tokens)
+    scores = [policy.logprob(found).detach() for policy, found in zip(policies, drawn, strict=True)]
+    assert (scores[0] - scores[1]).abs().max() < 1e-6
+
+
+def test_a_copy_takes_the_live_parameters_place_once():
+    policy = policy_of(llama(), limit=8)
+    policy.keep("slow")
+    perturb(policy.parameters, 1, 1.0)
+    writes, plain = [], policy.write
+    policy.write = lambda values: (writes.append(1), plain(values))
+    drawn = policy.sample(PROMPTS, 2, SamplingSpec((("slow", 1.0),)), key())
+    assert len(writes) == 2
+    assert torch.equal(drawn.tokens, policy.sample(PROMPTS, 2, SamplingSpec((("reference", 1.0),)), key()).tokens)
+    assert not torch.equal(drawn.tokens, policy.sample(PROMPTS, 2, CURRENT, key()).tokens)
 
 
 def test_sampling_leaves_the_global_generator_alone():
