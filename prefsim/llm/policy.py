@@ -170,7 +170,9 @@ class Policy(ABC):
     def restore(self, snapshot: Snapshot) -> None:
         """Return to a snapshot, bit for bit."""
         self.write(snapshot.parameters)
-        self.optimizers[self.fitted].load_state_dict(copy.deepcopy(snapshot.optimizer))
+        optimizer = self.optimizers[self.fitted]
+        optimizer.state.clear()  # or there would be three copies of the moments at once
+        optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
 
     def set_time(self, t: int) -> None:
         """Set the learning rates of iteration `t`; the schedule has no state of its own."""

@@ -102,6 +102,31 @@ def test_every_method_starts_from_the_same_model():
     assert all(torch.equal(a, b) for a, b in zip(*starts, strict=True))
 
 
+def test_settings_at_full_size_train_a_small_model(tmp_path, monkeypatch, capsys):
+    """Every entry of gpu.toml, with smaller numbers where they are sizes: all methods train, in its precision."""
+    pytest.importorskip("transformers", reason="the run is of a transformer")
+    pytest.importorskip("peft", reason="adapters are tested where peft is installed")
+    from prefsim.llm.tiny import tiny
+
+    def small(dtype, device):
+        model, tokenizer = tiny()
+        return model.to(device, dtype), tokenizer
+
+    monkeypatch.setattr(demo, "language_model", small)
+    monkeypatch.setattr(demo, "sentence_encoder", lambda: embed)
+    full = demo.read(str(KEPT / "gpu.toml"))
+    sizes = {"device": "cpu", "max_new_tokens": 6, "k": 4, "m": 4, "horizon": 2, "record": 1, "micro_batch": 12, "evaluated": 2}
+    results = demo.trained(full._replace(**sizes), tmp_path)
+    assert tuple(results) == full.methods and full.dtype == "bfloat16"
+    # Two phases a gradient each; both parts of the batch of 6 x 4 responses count as one.
+    assert [float(data["gradients"][0, -1]) for data in results.values()] == [4, 2, 2]
+    for method, data in results.items():
+        assert np.isfinite(data["loss"].values[..., 1:]).all() and list(data["t"]) == [0, 1, 2]
+        assert len((tmp_path / f"{method}.jsonl").read_text().splitlines()) == 3
+        assert len(json.loads((tmp_path / f"{method}.json").read_text())) == len(demo.QUESTIONS)
+    assert capsys.readouterr().out.count("prompts held out") == 3
+
+
 def test_bridge_page_runs_as_it_stands(tmp_path):
     pytest.importorskip("transformers", reason="the page trains a transformer")
     page = ROOT / "docs" / "coming_from_trl.md"

@@ -12,6 +12,7 @@ OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.3),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.3, momentum=0.9),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.05),
+    "fused adamw": lambda p: torch.optim.AdamW(p, lr=0.05, fused=True),
 }
 
 
