@@ -74,7 +74,7 @@ def mixture(shape, device, dtype, repeats, batch, k, length=64):
     config = transformers.GenerationConfig(
         max_new_tokens=length, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, pad_token_id=0, eos_token_id=None
     )
-    wrapped = GeometricMixtureWrapper(handle.model, handle.base, config, mixture_coef=0.4, device=device)
+    wrapped = GeometricMixtureWrapper(handle.model, handle.base, config, mixture_coef=0.4, device=torch.device(device))
 
     def theirs():
         with torch.no_grad():

@@ -143,7 +143,7 @@ def policy_gradient(
         penalty = ratio.flip(-1).cumsum(-1).flip(-1)
     else:
         penalty = ratio.sum(-1, keepdim=True).expand_as(ratio)
-    score = ((gain.detach()[..., None] - 0.5 - beta * penalty) * token_lp).sum(-1)
+    score = ((gain.detach().to(token_lp)[..., None] - 0.5 - beta * penalty) * token_lp).sum(-1)
     return -_mean(score, weights)
 
 

@@ -5,7 +5,10 @@ import pytest
 import torch
 from ladder import BETA, games, prefix_policy
 
-from prefsim.llm import Key, SamplingSpec, matrix, train
+from prefsim.llm import Key, Responses, SamplingSpec, from_callable, matrix, moves, train
+from prefsim.llm.methods import setup
+from prefsim.llm.opponents import Verdict
+from prefsim.llm.oracles import Judge
 from prefsim.llm.train import Training
 
 OPTIMIZERS = {
@@ -224,3 +227,46 @@ def test_sampling_at_another_temperature_is_caught():
     counts = np.bincount([index[text] for text in texts], minlength=85)
     common = expected >= 25
     assert (np.abs(counts - expected)[common] / np.sqrt(expected[common])).max() > 4.5
+
+
+@pytest.mark.parametrize("method", ["online_ipo_1", "online_ipo_2", "egpo", "sppo", "dno", "nash_md_pg", "spo"])
+def test_judges_numbers_follow_the_policy_to_its_device(method):
+    """A judge's numbers are on the CPU wherever the policy is; a device that only knows shapes refuses a mixture too."""
+
+    class Elsewhere:
+        def token_logprobs_of(self, name, responses):
+            return torch.zeros(2, 4, 3, device="meta")
+
+    run = Training(Elsewhere(), [0, 1], Judge(from_callable(None)), setup(method, BETA, {"step": 0.5}), BETA)
+    run.exact, run.k = False, 4
+    verdict = Verdict(torch.zeros(2, 4, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64))
+    sizes = torch.ones(2, 4, device="meta")
+    logs = {"reference": sizes}
+    responses = Responses((0, 1), torch.zeros(2, 4, 3, device="meta"), sizes, sizes > 0, log_probs=logs)
+    with pytest.raises(RuntimeError, match="device"):
+        sizes + verdict.gain
+    for phase in range(len(run.plan_of(0).opponents)):
+        lp = torch.zeros(2, 4, 3, device="meta", requires_grad=True)
+        loss = moves.objective(run, 0, run.plan_of(0), responses, verdict, phase)(lp)
+        loss.backward()
+        assert loss.device == lp.grad.device == lp.device and loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize("micro_batch", [0, 3])
+@pytest.mark.parametrize("method", ["online_ipo_2", "egpo", "onpo"])
+def test_responses_are_scored_under_the_policy_they_came_from(method, micro_batch, monkeypatch):
+    """Though the score is taken from the first gradient step on them, and later steps are at other parameters."""
+    policy = prefix_policy(True, optimizer=OPTIMIZERS["sgd"])
+    chosen = setup(method, BETA, {"step": 0.5, "micro_batch": micro_batch, "inner": 3})
+    run = Training(policy, [0], Judge(game_of(policy)), chosen, BETA)
+    run.configure(4, 4, None, "sampled", 0, "scored")
+    fitted, plain = [], moves.fit
+    monkeypatch.setattr(moves, "fit", lambda *given: (plain(*given), fitted.append(given[3])))
+    start = policy.read()
+    run.iterate(0)
+    end = policy.logprob_of("current", fitted[0])
+    policy.write(start)
+    for responses in fitted:
+        scored = policy.logprob_of("current", responses)
+        assert (responses.log_probs["current"] - scored).abs().max() < 1e-14
+    assert len(fitted) == (1 if method == "online_ipo_2" else 2) and (end - scored).abs().max() > 1e-3
