@@ -46,7 +46,7 @@ def sampler(handle, asked, spec, k, cached=True):
 
 def tokens(shape, device, dtype, repeats, batch, k, lengths):
     """Tokens a second over length: plain, cached mixture, uncached mixture."""
-    print(f"\n### Tokens a second, {shape}, {batch} prompts of {made.PROMPT} tokens, {k} responses each, {dtype}, {device}\n")
+    print(f"\n### Tokens a second, {shape}: {batch} x {made.PROMPT} prompt tokens, {k} responses each, {dtype}, {device}\n")
     print("| new tokens | plain | cached mixture | uncached mixture | cached / plain | cached / uncached | same tokens |")
     print("|---|---|---|---|---|---|---|")
     base, asked = made.model(shape, device, dtype), made.prompts(batch)
@@ -58,7 +58,8 @@ def tokens(shape, device, dtype, repeats, batch, k, lengths):
         )
         same = torch.equal(jobs[1][1][0].tokens, jobs[2][1][0].tokens)
         rates = f"{plain:,.0f} | {cached:,.0f} | {uncached:,.0f}"
-        print(f"| {length} | {rates} | {cached / plain:.2f} | {cached / uncached:.1f} | {'yes' if same else 'no'} |", flush=True)
+        ratios = f"{cached / plain:.2f} | {cached / uncached:.1f}"
+        print(f"| {length} | {rates} | {ratios} | {'yes' if same else 'no'} |", flush=True)
 
 
 def mixture(shape, device, dtype, repeats, batch, k, length=64):
@@ -71,8 +72,9 @@ def mixture(shape, device, dtype, repeats, batch, k, length=64):
     handle = moved(made.policy(made.model(shape, device, dtype), shape, length))
     ours, _ = sampler(handle, made.prompts(batch), MIXED, k)
     ids, mask = (rows.repeat_interleave(k, 0) for rows in handle.encode(made.prompts(batch)))
+    # Its own `use_cache=False` comes too late for transformers 5.23: both models would append to one cache.
     config = transformers.GenerationConfig(
-        max_new_tokens=length, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, pad_token_id=0, eos_token_id=None
+        max_new_tokens=length, do_sample=True, top_k=0, top_p=1.0, pad_token_id=0, eos_token_id=None, use_cache=False
     )
     wrapped = GeometricMixtureWrapper(handle.model, handle.base, config, mixture_coef=0.4, device=torch.device(device))
 
@@ -81,28 +83,26 @@ def mixture(shape, device, dtype, repeats, batch, k, length=64):
             wrapped.generate(input_ids=ids, attention_mask=mask, generation_config=config)
 
     own, other = made.best([ours, theirs], device, repeats, warm=repeats > 1)
-    print(f"\n{shape}, {length} new tokens: TRL's mixture takes {other / own:.1f} times as long as ours ({own:.3f} s).")
+    print(f"\n{shape}, {length} new tokens: TRL's mixture, its cache off, takes {other / own:.1f} times ours ({own:.3f} s).")
 
 
-def surrogate(shape, device, dtype, repeats, counts, length=32, micro=4):
+def surrogate(shape, device, dtype, repeats, counts, length=16, micro=4):
     """Time and memory of one gradient over the number of responses, at a fixed micro-batch and at once."""
     print(f"\n### One gradient, {shape}, 1 prompt, {length} new tokens, {dtype}, {device}\n")
-    print(f"| k | seconds, {micro} at a time | seconds, at once | MiB, {micro} at a time | MiB, at once |\n|---|---|---|---|---|")
+    head = (f"{what}, {how}" for what in ("seconds", "MiB") for how in (f"{micro} at a time", "at once"))
+    print(f"| k | {' | '.join(head)} |\n|---|---|---|---|---|")
     for k in counts:
         rows = []
         for size in (micro, 0):
             handle = moved(made.policy(made.model(shape, device, dtype), shape, length))
             run = made.training(handle, made.prompts(1), "online_ipo_2", k, micro_batch=size)
-            run.policy.sample = lambda *_, found=handle.sample(made.prompts(1), k, PLAIN, key(k)): found
+            drawn = handle.sample(made.prompts(1), k, PLAIN, Key.of(0, "benchmark", "surrogate", k, [0]))
+            run.policy.sample = lambda *_, found=drawn: found._replace(log_probs={})
             step = made.stepping(run)
             step()
             rows.append((step, peak(step, device)))
         times = made.best([step for step, _ in rows], device, repeats, warm=0)
         print(f"| {k} | {times[0]:.3f} | {times[1]:.3f} | {rows[0][1]:.0f} | {rows[1][1]:.0f} |", flush=True)
-
-
-def key(k):
-    return Key.of(0, "benchmark", "surrogate", k, [0])
 
 
 def peak(job, device):
