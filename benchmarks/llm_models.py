@@ -52,9 +52,7 @@ def adapted(base, rank=16):
     """LoRA on every linear layer."""
     import peft
 
-    config = peft.LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
-    )
+    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM")
     return peft.get_peft_model(base, config)
 
 

@@ -100,12 +100,12 @@ def surrogate(shape, device, dtype, repeats, counts, length=16, micro=4):
             run.policy.sample = lambda *_, found=drawn: found._replace(log_probs={})
             step = made.stepping(run)
             step()
-            rows.append((step, peak(step, device)))
+            rows.append((step, peak(step, handle.model, device)))
         times = made.best([step for step, _ in rows], device, repeats, warm=0)
         print(f"| {k} | {times[0]:.3f} | {times[1]:.3f} | {rows[0][1]:.0f} | {rows[1][1]:.0f} |", flush=True)
 
 
-def peak(job, device):
+def peak(job, model, device):
     """MiB above what is held already; on a CPU, activations kept for the gradient, as autograd saves them."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
@@ -113,14 +113,14 @@ def peak(job, device):
         before = torch.cuda.memory_allocated()
         job()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    kept = Kept()
+    kept = Kept(model)
     with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda packed: packed.tensor):
         job()
     return kept.most / 2**20
 
 
 class Kept:
-    """Counts the bytes of what autograd keeps, each storage once, and their largest sum."""
+    """Counts the bytes of what autograd keeps, each storage once and parameters never, and their largest sum."""
 
     class Handle:
         def __init__(self, owner, tensor):
@@ -131,21 +131,23 @@ class Kept:
         def __del__(self):
             self.owner.drop(self)
 
-    def __init__(self):
-        self.users, self.now, self.most = {}, 0, 0
+    def __init__(self, model):
+        # Parameters count as used already.
+        self.users = {p.untyped_storage().data_ptr(): 1 for p in model.parameters()}
+        self.now = self.most = 0
 
     def pack(self, tensor):
         return self.Handle(self, tensor)
 
     def add(self, handle):
         self.users[handle.place] = self.users.get(handle.place, 0) + 1
-        if self.users[handle.place] == 1 and not isinstance(handle.tensor, torch.nn.Parameter):
+        if self.users[handle.place] == 1:
             self.now += handle.size
             self.most = max(self.most, self.now)
 
     def drop(self, handle):
         self.users[handle.place] -= 1
-        if not self.users[handle.place] and not isinstance(handle.tensor, torch.nn.Parameter):
+        if not self.users[handle.place]:
             self.now -= handle.size
 
 
@@ -165,7 +167,7 @@ def memory(shape, device, dtype, tokens=128, batch=4, k=4):
             step()
             torch.cuda.synchronize()
             held = torch.cuda.memory_allocated() / 2**20
-            cells += [held, held + peak(step, device)]
+            cells += [held, held + peak(step, handle.model, device)]
             del base, handle, step
             torch.cuda.empty_cache()
         print(f"| {method} | {' | '.join(f'{cell:,.0f}' for cell in cells)} |", flush=True)

@@ -64,26 +64,22 @@ class _Scored(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor, decoding: Decoding) -> Tensor:
-        found, normalisers = [], []
-        for part, chosen in _parts(logits, tokens):
-            shaped = tempered(part, decoding)
-            normalisers.append(torch.logsumexp(shaped, dim=-1))
-            found.append(shaped.gather(-1, chosen[..., None])[..., 0] - normalisers[-1])
-        ctx.save_for_backward(logits, tokens, torch.cat(normalisers))
+        ctx.save_for_backward(logits, tokens)
         ctx.decoding = decoding
-        return torch.cat(found)
+        parts = _parts(logits, tokens)
+        return torch.cat([conditional(part, decoding).gather(-1, chosen[..., None])[..., 0] for part, chosen in parts])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logits, tokens, normaliser = ctx.saved_tensors
+        logits, tokens = ctx.saved_tensors
         slopes = torch.empty_like(logits)
         first = 0
         for part, chosen in _parts(logits, tokens):
             rows = slice(first, first + len(part))
             first += len(part)
             outer = gradient[rows, :, None] / ctx.decoding.temperature
-            slope = (tempered(part, ctx.decoding) - normaliser[rows, :, None]).exp_().mul_(-outer)
+            slope = torch.softmax(tempered(part, ctx.decoding), dim=-1).mul_(-outer)
             slopes[rows] = slope.scatter_add_(-1, chosen[..., None], outer)
         return slopes, None, None
 
