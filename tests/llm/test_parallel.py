@@ -74,7 +74,9 @@ def together(folder):
 def distance(found, expected):
     """Largest difference of parameters, and of what was measured (relative where above 1); counts must be equal."""
     sizes = [(p - q).abs().max().item() for p, q in zip(found["parameters"], expected["parameters"], strict=True)]
-    return max([*sizes, measured(found["columns"], expected["columns"])])
+    # In single precision the norm of a gradient is that of small differences of log-probabilities, each rounded.
+    easier = 4 if found["parameters"][0].dtype == torch.float32 else 1
+    return max([*sizes, measured(found["columns"], expected["columns"]) / easier])
 
 
 def measured(found, expected):
