@@ -66,8 +66,11 @@ class _Scored(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, tokens: Tensor, decoding: Decoding) -> Tensor:
         ctx.save_for_backward(logits, tokens)
         ctx.decoding = decoding
-        parts = _parts(logits, tokens)
-        return torch.cat([conditional(part, decoding).gather(-1, chosen[..., None])[..., 0] for part, chosen in parts])
+        found = []
+        for part, chosen in _parts(logits, tokens):
+            logs = torch.log_softmax(tempered(part, decoding), dim=-1)
+            found.append(logs.gather(-1, chosen[..., None])[..., 0])
+        return torch.cat(found)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
