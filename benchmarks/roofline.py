@@ -42,7 +42,7 @@ SIZES = {"24 kB": 1_000, "600 kB": 25_000, "12 MB": 500_000, "300 MB": 12_500_00
 PLACES = {
     "one game, n = 100": (0, 9, "center"),
     "one game, n = 1000": (0, -9, "center"),
-    "256 policies on one matrix, n = 256": (0, -9, "center"),
+    "256 policies on one matrix, n = 256": (-6, 0, "right"),
     "256 policies on one matrix, n = 1024": (-8, -9, "center"),
     "256 policies on one matrix, n = 4096": (7, -4, "left"),
 }
